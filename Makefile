@@ -1,0 +1,91 @@
+# Makefile — builds perdure and perdure-worker into build/, and their tests.
+#
+#   make            both programs
+#   make check      unit tests, then end-to-end tests
+#   make asan       the same programs and unit tests under ASAN and UBSAN, in build/asan/
+#   make lint       clang-tidy, cppcheck, mandoc, the map of the code
+#   make install PREFIX=/usr/local DESTDIR=
+#   make clean
+
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+DESTDIR ?=
+BUILD   ?= build
+CC      ?= gcc
+
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith -Wformat=2 \
+            -Wvla -Wundef -Wconversion -Wno-sign-conversion
+HARDEN   := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+OPTIMISE := -O2
+CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD) -DPERDURE_VERSION='"$(VERSION)"'
+CFLAGS   += -std=gnu11 -g $(OPTIMISE) $(WARNINGS) $(HARDEN)
+LDFLAGS  += -pie -Wl,-z,relro,-z,now
+LDLIBS   += -lconfuse
+
+INHERIT    := $(wildcard supervisor/inherit/*.c)
+SUPERVISOR := $(filter-out supervisor/main.c,$(wildcard supervisor/*.c))
+WORKER     := $(filter-out worker/main.c,$(wildcard worker/*.c))
+FIXTURES   := $(filter-out %_test.c,$(wildcard tests/unit/worker/*.c))
+UNITS      := $(wildcard tests/unit/*/*_test.c tests/unit/*/*/*_test.c)
+JUDGE      := $(wildcard tests/judge/*.c)
+
+object     = $(patsubst %.c,$(BUILD)/%.o,$(1))
+UNIT_BINS := $(patsubst %.c,$(BUILD)/%,$(UNITS))
+
+.PHONY: all check check-unit check-e2e asan lint install clean judges
+all: $(BUILD)/perdure $(BUILD)/perdure-worker
+
+$(BUILD)/perdure: $(call object,supervisor/main.c) $(BUILD)/libsupervisor.a $(BUILD)/libinherit.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/perdure-worker: $(call object,worker/main.c) $(BUILD)/libworker.a $(BUILD)/libinherit.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/libinherit.a: $(call object,$(INHERIT))
+$(BUILD)/libsupervisor.a: $(call object,$(SUPERVISOR))
+$(BUILD)/libworker.a: $(call object,$(WORKER))
+$(BUILD)/libfixture.a: $(call object,$(FIXTURES))
+$(BUILD)/lib%.a:
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# A unit test links the program it tests without its main; it may include the .c's private parts by including the .c.
+$(BUILD)/tests/unit/supervisor/%_test: $(BUILD)/tests/unit/supervisor/%_test.o $(BUILD)/libsupervisor.a $(BUILD)/libinherit.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+$(BUILD)/tests/unit/worker/%_test: $(BUILD)/tests/unit/worker/%_test.o $(BUILD)/libfixture.a $(BUILD)/libworker.a $(BUILD)/libinherit.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+# The judge: a load client that compares every byte.
+$(BUILD)/judge: $(call object,$(JUDGE))
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+judges: $(BUILD)/judge
+
+check: check-unit check-e2e
+check-unit: $(UNIT_BINS)
+	@scripts/unit $(UNIT_BINS)
+check-e2e: all judges
+	PERDURE_BUILD=$(abspath $(BUILD)) python3 -m pytest -q tests/e2e
+
+asan:
+	$(MAKE) BUILD=build/asan OPTIMISE='-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined' \
+		HARDEN=-fPIE all $(if $(filter check,$(MAKECMDGOALS)),check,)
+
+lint:
+	scripts/lint
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec $(DESTDIR)$(PREFIX)/share/man/man8 \
+		$(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 755 $(BUILD)/perdure $(DESTDIR)$(PREFIX)/sbin/perdure
+	install -m 755 $(BUILD)/perdure-worker $(DESTDIR)$(PREFIX)/libexec/perdure-worker
+	install -m 644 supervisor/perdure.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 644 supervisor/perdure.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+
+clean:
+	rm -rf build
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.SECONDARY:

@@ -1,0 +1,476 @@
+/* control.c — the supervisor's side of the control socket; see control.h, and control_packet.h for the protocol.
+ *
+ * Everything waits in one epoll set, which the supervisor's own set holds as a single descriptor. */
+#include "supervisor/control.h"
+
+#include "supervisor/control_packet.h"
+#include "supervisor/inherit/clock.h"
+#include "supervisor/inherit/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    CLIENT_PATIENCE_MS = 5000, /* with a client that does not ask, or does not take its answer */
+    TAG_LISTENER = 0,          /* in epoll's data; clients' numbers begin at TAG_CLIENTS */
+    TAG_TIMER = 1,
+    TAG_CLIENTS = 2,
+};
+
+const char *const control_verb_name[CONTROL_VERBS] = {
+    [CONTROL_STOP] = "stop",     [CONTROL_RELOAD] = "reload", [CONTROL_RESTART] = "restart",
+    [CONTROL_REOPEN] = "reopen", [CONTROL_STATUS] = "status",
+};
+
+/* What we await of a client. */
+enum client_state {
+    CLIENT_NONE,      /* a free place in the table */
+    CLIENT_ASKING,    /* its request */
+    CLIENT_WAITING,   /* nothing of it: the supervisor owes it an answer */
+    CLIENT_LISTENING, /* that it takes its answer */
+};
+
+struct client {
+    enum client_state state;
+    int fd;
+    uint64_t number;
+    enum control_verb verb;
+    unsigned flags;
+    struct instant deadline; /* while ASKING or LISTENING */
+    int exit_code;
+    char *text; /* the answer; 0 <= text_at <= text_bytes */
+    size_t text_at;
+    size_t text_bytes;
+};
+
+struct control {
+    char *run_dir;
+    int listener_fd;
+    int epoll_fd;
+    int timer_fd;
+    uint64_t next_number;
+    bool listening; /* the listener is in the epoll set: there is a free place */
+    struct client clients[CONTROL_CLIENTS_MAX];
+};
+
+static void close_one(int *fd)
+{
+    if (*fd >= 0) {
+        close(*fd);
+        *fd = -1;
+    }
+}
+
+static void remove_file(const char *run_dir)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/control.sock", run_dir);
+    unlink(path);
+}
+
+/* ---- the epoll set ---- */
+
+static void watch(const struct control *control, int operation, int fd, uint32_t events, uint64_t tag)
+{
+    struct epoll_event event = {.events = events, .data.u64 = tag};
+    if (epoll_ctl(control->epoll_fd, operation, fd, &event) != 0) {
+        log_warn("control socket: epoll_ctl: %s", strerror(errno));
+    }
+}
+
+/* Let the timer end at the nearest deadline, or never. */
+static void timer_arm(const struct control *control)
+{
+    uint64_t nearest = UINT64_MAX;
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        const struct client *client = &control->clients[i];
+        bool has_deadline = client->state == CLIENT_ASKING || client->state == CLIENT_LISTENING;
+        if (has_deadline && client->deadline.ms < nearest) {
+            nearest = client->deadline.ms;
+        }
+    }
+    struct itimerspec when = {0};
+    if (nearest != UINT64_MAX) {
+        when.it_value.tv_sec = (time_t)(nearest / 1000);
+        when.it_value.tv_nsec = (long)(nearest % 1000) * 1000000 + 1;
+    }
+    timerfd_settime(control->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+/* With all places taken nobody is accepted: who comes waits in the kernel's queue. */
+static void listener_rest_or_go(struct control *control)
+{
+    bool room = false;
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        room = room || control->clients[i].state == CLIENT_NONE;
+    }
+    if (room != control->listening) {
+        control->listening = room;
+        watch(control, EPOLL_CTL_MOD, control->listener_fd, room ? EPOLLIN : 0, TAG_LISTENER);
+    }
+}
+
+/* ---- clients ---- */
+
+/* The only place that assigns client->state. */
+static void client_enter(struct control *control, struct client *client, enum client_state next)
+{
+    static const uint32_t events[] = {
+        [CLIENT_NONE] = 0,
+        [CLIENT_ASKING] = EPOLLIN | EPOLLRDHUP,
+        [CLIENT_WAITING] = EPOLLRDHUP,
+        [CLIENT_LISTENING] = EPOLLOUT | EPOLLRDHUP,
+    };
+    bool is_new = client->state == CLIENT_NONE;
+    client->state = next;
+    client->deadline = clock_after(clock_now(), CLIENT_PATIENCE_MS);
+    if (next != CLIENT_NONE) {
+        watch(control, is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, client->fd, events[next], client->number);
+    }
+    timer_arm(control);
+}
+
+static void client_forget(struct control *control, struct client *client)
+{
+    epoll_ctl(control->epoll_fd, EPOLL_CTL_DEL, client->fd, NULL);
+    close_one(&client->fd);
+    free(client->text);
+    client->text = NULL;
+    client_enter(control, client, CLIENT_NONE);
+    listener_rest_or_go(control);
+}
+
+static struct client *client_find(struct control *control, uint64_t number)
+{
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        struct client *client = &control->clients[i];
+        if (client->state != CLIENT_NONE && client->number == number) {
+            return client;
+        }
+    }
+    return NULL;
+}
+
+static struct client *client_place(struct control *control)
+{
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        if (control->clients[i].state == CLIENT_NONE) {
+            return &control->clients[i];
+        }
+    }
+    return NULL;
+}
+
+static bool client_is_allowed(int fd)
+{
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static void client_accept(struct control *control)
+{
+    struct client *client = client_place(control);
+    int fd = client != NULL ? accept4(control->listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
+    if (fd < 0) {
+        return;
+    }
+    if (!client_is_allowed(fd)) {
+        close(fd);
+        return;
+    }
+    *client = (struct client){.state = CLIENT_NONE, .fd = fd, .number = control->next_number++};
+    client_enter(control, client, CLIENT_ASKING);
+    listener_rest_or_go(control);
+}
+
+/* True if a whole request came. Anything else costs the client its connection. */
+static bool client_read(struct control *control, struct client *client)
+{
+    struct request_packet packet;
+    /* MSG_TRUNC: a packet that is too long shows its real length. */
+    ssize_t got = recv(client->fd, &packet, sizeof packet, MSG_TRUNC);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return false;
+    }
+    if (got != (ssize_t)sizeof packet || packet.magic != PACKET_MAGIC || packet.verb >= CONTROL_VERBS) {
+        client_forget(control, client);
+        return false;
+    }
+    client->verb = (enum control_verb)packet.verb;
+    client->flags = packet.flags;
+    client_enter(control, client, CLIENT_WAITING);
+    return true;
+}
+
+/* Send the next piece of the answer. Returns 1 when the last one is out, 0 when there is more, -1 with errno. */
+static int client_send_piece(struct client *client)
+{
+    size_t left = client->text_bytes - client->text_at;
+    size_t piece = left < PIECE_BYTES ? left : PIECE_BYTES;
+    struct reply_head head = {.magic = PACKET_MAGIC, .last = piece == left, .exit_code = client->exit_code};
+    struct iovec parts[2] = {{&head, sizeof head}, {client->text + client->text_at, piece}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (sendmsg(client->fd, &message, MSG_NOSIGNAL) < 0) {
+        return -1;
+    }
+    client->text_at += piece;
+    return piece == left;
+}
+
+static void client_write(struct control *control, struct client *client)
+{
+    int sent;
+    do {
+        sent = client_send_piece(client);
+    } while (sent == 0 || (sent < 0 && errno == EINTR));
+    if (sent < 0 && errno == EAGAIN) {
+        return;
+    }
+    client_forget(control, client); /* all of it is in the client's queue, or the client is gone */
+}
+
+static void forget_the_late(struct control *control)
+{
+    uint64_t ticks;
+    ssize_t ignored = read(control->timer_fd, &ticks, sizeof ticks);
+    (void)ignored;
+    struct instant now = clock_now();
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        struct client *client = &control->clients[i];
+        bool has_deadline = client->state == CLIENT_ASKING || client->state == CLIENT_LISTENING;
+        if (has_deadline && client->deadline.ms <= now.ms) {
+            client_forget(control, client);
+        }
+    }
+    timer_arm(control);
+}
+
+/* ---- the server ---- */
+
+static struct control *control_new(const char *run_dir)
+{
+    struct control *control = calloc(1, sizeof *control);
+    if (control == NULL) {
+        return NULL;
+    }
+    control->run_dir = strdup(run_dir);
+    control->listener_fd = -1;
+    control->next_number = TAG_CLIENTS;
+    control->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    control->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (control->run_dir == NULL || control->epoll_fd < 0 || control->timer_fd < 0) {
+        control_close(control);
+        return NULL;
+    }
+    watch(control, EPOLL_CTL_ADD, control->timer_fd, EPOLLIN, TAG_TIMER);
+    return control;
+}
+
+static void listener_take(struct control *control, int fd)
+{
+    control->listener_fd = fd;
+    control->listening = true;
+    watch(control, EPOLL_CTL_ADD, fd, EPOLLIN, TAG_LISTENER);
+}
+
+/* Bind at NAME with mode 0600 from the first moment on. */
+static int bind_private(int fd, const struct sockaddr_un *name)
+{
+    mode_t before = umask(0177);
+    int bound = bind(fd, (const struct sockaddr *)name, sizeof *name);
+    int number = errno;
+    umask(before);
+    errno = number;
+    return bound;
+}
+
+static int listener_open(const char *run_dir)
+{
+    struct sockaddr_un name;
+    int directory_fd;
+    if (control_socket_name(run_dir, &name, &directory_fd) != 0) {
+        return -1;
+    }
+    remove_file(run_dir); /* the caller holds the lock: whoever made it is dead */
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && (bind_private(fd, &name) != 0 || listen(fd, CONTROL_CLIENTS_MAX) != 0)) {
+        int number = errno;
+        close_one(&fd);
+        errno = number;
+    }
+    close_one(&directory_fd);
+    return fd;
+}
+
+struct control *control_open(const char *run_dir, char error[CONTROL_ERROR_BYTES])
+{
+    int fd = listener_open(run_dir);
+    struct control *control = fd >= 0 ? control_new(run_dir) : NULL;
+    if (control == NULL) {
+        snprintf(error, CONTROL_ERROR_BYTES, "cannot make the control socket %.200s/control.sock: %s; %s", run_dir,
+                 strerror(errno), "see that the directory can be written and has room, or set run_dir to another");
+        close_one(&fd);
+        return NULL;
+    }
+    listener_take(control, fd);
+    return control;
+}
+
+int control_fd(const struct control *control)
+{
+    return control->epoll_fd;
+}
+
+/* Deal with one event. True if it brought a request. */
+static bool control_step(struct control *control, const struct epoll_event *event, struct control_request *request)
+{
+    if (event->data.u64 == TAG_LISTENER) {
+        client_accept(control);
+        return false;
+    }
+    if (event->data.u64 == TAG_TIMER) {
+        forget_the_late(control);
+        return false;
+    }
+    struct client *client = client_find(control, event->data.u64);
+    if (client == NULL) {
+        return false;
+    }
+    if (client->state == CLIENT_ASKING && (event->events & EPOLLIN) != 0) {
+        if (!client_read(control, client)) {
+            return false;
+        }
+        *request = (struct control_request){.client = client->number, .verb = client->verb, .flags = client->flags};
+        return true;
+    }
+    if (client->state == CLIENT_LISTENING && (event->events & EPOLLOUT) != 0) {
+        client_write(control, client);
+    } else if ((event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+        client_forget(control, client);
+    }
+    return false;
+}
+
+bool control_next(struct control *control, struct control_request *request)
+{
+    struct epoll_event event;
+    /* One event at a time: what is not looked at now, level triggering shows again. */
+    while (epoll_wait(control->epoll_fd, &event, 1, 0) == 1) {
+        if (control_step(control, &event, request)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void control_reply(struct control *control, uint64_t number, int exit_code, const char *text)
+{
+    struct client *client = client_find(control, number);
+    if (client == NULL || client->state != CLIENT_WAITING) {
+        return;
+    }
+    client->text = strdup(text);
+    client->text_bytes = client->text != NULL ? strlen(text) : 0;
+    client->text_at = 0;
+    client->exit_code = exit_code;
+    client_enter(control, client, CLIENT_LISTENING);
+    client_write(control, client);
+}
+
+void control_close(struct control *control)
+{
+    if (control->listener_fd >= 0) {
+        remove_file(control->run_dir);
+    }
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        if (control->clients[i].state != CLIENT_NONE) {
+            close_one(&control->clients[i].fd);
+            free(control->clients[i].text);
+        }
+    }
+    close_one(&control->listener_fd);
+    close_one(&control->epoll_fd);
+    close_one(&control->timer_fd);
+    free(control->run_dir);
+    free(control);
+}
+
+/* ---- across an exec ---- */
+
+void control_keep(const struct control *control, struct control_kept *kept)
+{
+    memset(kept, 0, sizeof *kept);
+    kept->listener_fd = control->listener_fd;
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        const struct client *client = &control->clients[i];
+        if (client->state == CLIENT_WAITING) {
+            size_t at = kept->clients_count++;
+            kept->clients[at].fd = client->fd;
+            kept->clients[at].verb = client->verb;
+            kept->clients[at].flags = client->flags;
+            kept->clients[at].client = client->number;
+        }
+    }
+}
+
+static bool is_seqpacket(int fd, int listens)
+{
+    int type = 0;
+    int accepts = 0;
+    socklen_t length = sizeof type;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET &&
+           getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &length) == 0 && accepts == listens;
+}
+
+/* The client of place AT in KEPT, or its descriptor closed if it is not one. */
+static void client_adopt(struct control *control, const struct control_kept *kept, size_t at)
+{
+    int fd = kept->clients[at].fd;
+    uint64_t number = kept->clients[at].client;
+    if (!is_seqpacket(fd, 0)) {
+        return; /* whatever it is, it is not ours to close */
+    }
+    if (number < TAG_CLIENTS || kept->clients[at].verb >= CONTROL_VERBS || client_find(control, number) != NULL) {
+        close(fd);
+        return;
+    }
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    struct client *client = client_place(control);
+    *client = (struct client){.fd = fd,
+                              .number = number,
+                              .verb = (enum control_verb)kept->clients[at].verb,
+                              .flags = kept->clients[at].flags};
+    client_enter(control, client, CLIENT_WAITING);
+    control->next_number = number >= control->next_number ? number + 1 : control->next_number;
+}
+
+struct control *control_adopt(const char *run_dir, const struct control_kept *kept)
+{
+    if (!is_seqpacket(kept->listener_fd, 1) || kept->clients_count > CONTROL_CLIENTS_MAX) {
+        return NULL;
+    }
+    struct control *control = control_new(run_dir);
+    if (control == NULL) {
+        return NULL;
+    }
+    /* listen(2) once more: SO_PEERCRED tells clients the pid of the process that listened last. */
+    listen(kept->listener_fd, CONTROL_CLIENTS_MAX);
+    fcntl(kept->listener_fd, F_SETFD, FD_CLOEXEC);
+    listener_take(control, kept->listener_fd);
+    for (size_t i = 0; i < kept->clients_count; i++) {
+        client_adopt(control, kept, i);
+    }
+    listener_rest_or_go(control);
+    return control;
+}

@@ -1,0 +1,49 @@
+/* hang.c — see hang.h. */
+#include "supervisor/hang.h"
+
+#include "supervisor/inherit/log.h"
+#include "supervisor/tend.h"
+
+enum { PERIOD_LONGEST_MS = 1000 };
+
+uint64_t hang_period_ms(const struct supervisor *s)
+{
+    uint64_t period_ms = s->settings->hang_timeout_ms / 4;
+    return period_ms < PERIOD_LONGEST_MS ? period_ms : PERIOD_LONGEST_MS;
+}
+
+static uint64_t later(uint64_t one, uint64_t other)
+{
+    return one > other ? one : other;
+}
+
+static void check_one(struct supervisor *s, struct worker *w, uint64_t now)
+{
+    const struct cell *cell = &s->cells[w->slot];
+    if (w->pid == 0 || cell->header == NULL || w->state == WORKER_ADOPTING || w->state == WORKER_STARTING) {
+        return;
+    }
+    /* A successor inherits the heartbeat of a predecessor that hung. */
+    w->beat_ms = later(cell_beat_ms(cell), w->ready_ms);
+    if (now > w->beat_ms + s->settings->hang_timeout_ms) {
+        tend_event(s, w, EVENT_HUNG);
+    }
+}
+
+void hang_check(struct supervisor *s)
+{
+    uint64_t now = clock_now().ms;
+    uint64_t since_ms = now - s->hang_checked_ms;
+    if (since_ms < hang_period_ms(s) || s->phase == PHASE_ENDING) {
+        return;
+    }
+    s->hang_checked_ms = now;
+    if (since_ms > hang_period_ms(s) + s->settings->hang_timeout_ms / 2) {
+        log_warn("the supervisor itself did not run for %llu ms: no worker is blamed for that time",
+                 (unsigned long long)since_ms);
+        return;
+    }
+    for (uint32_t i = 0; i < s->ledger->workers.count; i++) {
+        check_one(s, &s->ledger->workers.all[i], now);
+    }
+}

@@ -1,0 +1,182 @@
+/* cell.c — makes and maps a cell; what the supervisor may read of it. See cell.h. */
+#include "supervisor/inherit/cell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CELL_MAGIC = 0x70657264 /* "perd" */ };
+
+const char *const stage_name[STAGES] = {
+    [STAGE_FREE] = "free",
+    [STAGE_IDLE] = "waiting for a request",
+    [STAGE_HEAD] = "reading a request's head",
+    [STAGE_CONTINUE] = "sending 100 Continue",
+    [STAGE_BODY] = "reading a request's body",
+    [STAGE_RESPOND] = "sending a response",
+    [STAGE_LINGER] = "waiting for the client to close",
+    [STAGE_CLOSING] = "closing",
+    [STAGE_GIVING] = "being handed over",
+};
+
+static size_t page_round(size_t bytes)
+{
+    return (bytes + 4095) & ~(size_t)4095;
+}
+
+static size_t slots_bytes(uint32_t slots)
+{
+    return page_round(slots * sizeof(struct slot));
+}
+
+/* A desk begins on a page of its own, so that a hole can be punched under it. */
+size_t cell_desk_stride(void)
+{
+    return page_round(sizeof(struct desk));
+}
+
+static size_t cell_bytes(uint32_t slots)
+{
+    return CELL_HEADER_BYTES + slots_bytes(slots) + CELL_LOG_BYTES + slots * cell_desk_stride();
+}
+
+static void cell_lay_out(struct cell *cell, char *base)
+{
+    cell->header = (struct cell_header *)base;
+    cell->slots = (struct slot *)(base + CELL_HEADER_BYTES);
+    cell->log = base + CELL_HEADER_BYTES + slots_bytes(cell->slots_count);
+    cell->desks = cell->log + CELL_LOG_BYTES;
+}
+
+static bool header_is_ours(const struct cell_header *header)
+{
+    return header->magic == CELL_MAGIC && header->layout == CELL_LAYOUT && header->slot_bytes == sizeof(struct slot) &&
+           header->desk_bytes == cell_desk_stride();
+}
+
+/* How many slots the cell on FD says to have, provided that its size agrees; 0 if not. */
+static uint32_t slots_by_header(int fd)
+{
+    struct cell_header header;
+    if (pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header || !header_is_ours(&header)) {
+        return 0;
+    }
+    return header.slots;
+}
+
+int cell_map(struct cell *cell, int fd, uint32_t slots)
+{
+    struct stat facts;
+    uint32_t count = slots != 0 ? slots : slots_by_header(fd);
+    if (fstat(fd, &facts) != 0) {
+        return -1;
+    }
+    if (count == 0 || (uint64_t)facts.st_size != cell_bytes(count)) {
+        errno = EPROTO;
+        return -1;
+    }
+    char *base = mmap(NULL, cell_bytes(count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (base == MAP_FAILED) {
+        return -1;
+    }
+    *cell = (struct cell){.fd = fd, .bytes = cell_bytes(count), .slots_count = count};
+    cell_lay_out(cell, base);
+    return 0;
+}
+
+void cell_unmap(struct cell *cell)
+{
+    if (cell->header != NULL) {
+        munmap(cell->header, cell->bytes);
+    }
+    *cell = (struct cell){.fd = -1};
+}
+
+int cell_create(struct cell *cell, uint32_t slots)
+{
+    int fd = memfd_create("perdure-cell", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) {
+        return -1;
+    }
+    if (ftruncate(fd, (off_t)cell_bytes(slots)) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0 ||
+        cell_map(cell, fd, slots) != 0) {
+        int saved = errno;
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    *cell->header = (struct cell_header){
+        .magic = CELL_MAGIC,
+        .layout = CELL_LAYOUT,
+        .slots = slots,
+        .slot_bytes = sizeof(struct slot),
+        .desk_bytes = (uint32_t)cell_desk_stride(),
+        .in_hand = -1,
+    };
+    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
+        cell->header->taking[i] = -1;
+    }
+    return 0;
+}
+
+struct desk *cell_desk(const struct cell *cell, int32_t number)
+{
+    if (number < 0 || (uint32_t)number >= cell->slots_count) {
+        return NULL;
+    }
+    return (struct desk *)(void *)(cell->desks + (size_t)number * cell_desk_stride());
+}
+
+/* ---- for the supervisor: a worker may be writing, or may have been taken over; nothing here is trusted ---- */
+
+uint64_t cell_beat_ms(const struct cell *cell)
+{
+    return *(volatile const uint64_t *)&cell->header->beat_ms;
+}
+
+uint32_t cell_connections(const struct cell *cell)
+{
+    return *(volatile const uint32_t *)&cell->header->connections;
+}
+
+struct cell_counters cell_counters(const struct cell *cell)
+{
+    return cell->header->counters;
+}
+
+/* The request line that begins at IN[FROM], unprintable bytes as \xNN, into LINE. */
+static void copy_line(const char *in, size_t from, size_t until, char *line, size_t bytes)
+{
+    size_t length = 0;
+    line[0] = '\0';
+    for (size_t at = from; at < until && in[at] != '\r' && in[at] != '\n' && length + 5 < bytes; at++) {
+        unsigned char byte = (unsigned char)in[at];
+        bool plain = byte >= 0x20 && byte < 0x7f;
+        length += (size_t)snprintf(line + length, bytes - length, plain ? "%c" : "\\x%02x", byte);
+    }
+}
+
+bool cell_in_hand(const struct cell *cell, char *line, size_t bytes, int *fd)
+{
+    int32_t in_hand = *(volatile const int32_t *)&cell->header->in_hand;
+    if (in_hand < 0 || (uint32_t)in_hand >= cell->slots_count) {
+        return false;
+    }
+    const struct slot *slot = &cell->slots[in_hand];
+    uint32_t current = *(volatile const uint32_t *)&slot->current & 1;
+    const struct desk *desk = cell_desk(cell, *(volatile const int32_t *)&slot->record[current].desk);
+    if (desk == NULL) {
+        return false;
+    }
+    uint32_t from = *(volatile const uint32_t *)&desk->record[current].head_at;
+    if (from >= DESK_IN_BYTES) {
+        return false;
+    }
+    copy_line(desk->in, from, DESK_IN_BYTES, line, bytes);
+    *fd = in_hand;
+    return line[0] != '\0';
+}

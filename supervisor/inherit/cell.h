@@ -1,0 +1,192 @@
+/* cell.h — the cell: what each of a worker's connections is in the middle of, in memory that outlives the worker.
+ *
+ * A memfd, mapped MAP_SHARED, sealed against resizing so that nobody can make its reader fault. It says what a
+ * connection is in the middle of; how far a stream got, the kernel says (witness.h). Its parts:
+ *
+ *   header    one page: identity, heartbeat, counters, the slot in hand
+ *   slots     one per descriptor number: slots[fd]
+ *   desks     the workspace of a connection that has a request; borrowed, given back, hole-punched. Sparse
+ *   log       access-log lines that are not written yet
+ *
+ * A slot and its desk have two records each. A step writes the one that is not current, then publishes it with one
+ * store to slot->current: a SIGKILL finds either the old facts or the new ones, never a mixture.
+ *
+ * The worker writes it, its successor reads it and trusts no field. The supervisor reads a few words of the header, by
+ * the functions below only, and follows no index it finds there without a check. */
+#ifndef PERDURE_INHERIT_CELL_H
+#define PERDURE_INHERIT_CELL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    CELL_LAYOUT = 1, /* raised with every change of a structure below: another layout cannot be adopted */
+    CELL_HEADER_BYTES = 4096,
+    CELL_LOG_BYTES = 256 * 1024,
+    DESK_IN_BYTES = 33 * 1024, /* the largest head_limit, and a little */
+    DESK_OUT_BYTES = 40 * 1024,
+    DESK_LOG_BYTES = 14 * 1024,
+    DESK_PARTS_MAX = 32,
+    CELL_TAKING_MAX = 8,
+};
+
+/* What a connection waits for. */
+enum stage {
+    STAGE_FREE,     /* no connection on this descriptor */
+    STAGE_IDLE,     /* the first byte of a request; the only stage without a desk */
+    STAGE_HEAD,     /* the rest of a request's head */
+    STAGE_CONTINUE, /* the client to take our 100 Continue */
+    STAGE_BODY,     /* the rest of a request's body, which is discarded */
+    STAGE_RESPOND,  /* the client to take our response */
+    STAGE_LINGER,   /* the client's FIN, after our last byte and our FIN; what arrives is thrown away */
+    STAGE_CLOSING,  /* nothing: it is being closed; a successor finishes that */
+    STAGE_GIVING,   /* nothing: it is being handed to another worker */
+};
+enum { STAGES = STAGE_GIVING + 1 };
+extern const char *const stage_name[STAGES];
+
+enum slot_flag {
+    SLOT_UNIX = 1,     /* an AF_UNIX socket: the kernel keeps no count for it */
+    SLOT_WRITABLE = 2, /* registered in the epoll set for EPOLLOUT instead of EPOLLIN */
+};
+
+/* The part that an idle connection needs. 32 bytes. */
+struct slot_record {
+    uint64_t received;    /* bytes taken from the stream, as of this record */
+    uint64_t sent;        /* bytes given to the stream, as of this record */
+    uint64_t deadline_ms; /* when patience ends, on clock_now()'s clock */
+    int32_t desk;         /* -1: none */
+    uint8_t stage;        /* enum stage */
+    uint8_t flags;        /* enum slot_flag */
+    uint16_t given;       /* it may have been given to another worker already, by a predecessor of ours */
+};
+
+struct slot {
+    uint32_t current; /* 0 or 1: which record holds. The store to it publishes both records */
+    uint32_t serial;  /* counts the connections that had this descriptor number */
+    struct slot_record record[2];
+};
+_Static_assert(sizeof(struct slot) <= 300, "an idle connection costs at most 300 bytes in the cell");
+
+enum desk_flag {
+    DESK_CLOSE = 1, /* the connection ends after this response */
+    DESK_TRIED = 2, /* this request was in hand when a worker crashed: it is a suspect and has its second try */
+};
+
+/* The part that a connection with a request needs. Invariants: head_at <= next_at <= fill_at <= DESK_IN_BYTES;
+ * memory_at + memory_bytes <= DESK_OUT_BYTES; part < parts <= DESK_PARTS_MAX; log_split <= log_bytes <= DESK_LOG_BYTES. */
+struct desk_record {
+    uint32_t head_at;    /* in[]: where the request in work begins */
+    uint32_t next_at;    /* in[]: where the next request begins, once the present one's end is known */
+    uint32_t fill_at;    /* in[]: where the next byte of the stream goes, byte number slot_record.received of it */
+    uint32_t head_bytes; /* of the request in work, once known */
+    uint32_t flags;      /* enum desk_flag */
+    uint32_t requests;   /* answered by what is going out */
+    /* what is going out: a stretch of memory, then one of the file */
+    uint64_t out_from;   /* number of its first byte in the stream we send */
+    uint64_t file_at;
+    uint64_t file_bytes;
+    uint32_t memory_at;  /* out[] */
+    uint32_t memory_bytes;
+    int32_t file_fd;     /* -1: none */
+    uint16_t part;       /* which of parts[] this is */
+    uint16_t parts;
+    /* the body being discarded: struct body_state of the worker, as plain numbers */
+    uint64_t body_left;
+    uint64_t body_total;
+    uint32_t body_line;
+    uint8_t body_kind;
+    uint8_t body_phase;
+    uint16_t spare;
+    /* its access-log lines; the last one's number of body bytes stands at log_split and holds if all gets sent */
+    uint32_t log_bytes;
+    uint32_t log_split;
+    uint64_t log_head_bytes; /* of the last response: bytes that are not body, over all its parts */
+    uint64_t log_from;       /* number of the last response's first byte in the stream we send */
+};
+
+/* One part of a multipart answer; those behind the present one wait here. */
+struct desk_part {
+    uint64_t file_at;
+    uint64_t file_bytes;
+    uint32_t memory_at;
+    uint32_t memory_bytes;
+};
+
+struct desk {
+    struct desk_record record[2]; /* the one that counts is the one of the slot's current */
+    struct desk_part part[DESK_PARTS_MAX];
+    char in[DESK_IN_BYTES];
+    char out[DESK_OUT_BYTES];
+    char log[DESK_LOG_BYTES];
+};
+
+/* Counters since the worker's place was made; they survive succession. One writer, read by the supervisor. */
+struct cell_counters {
+    uint64_t accepted;
+    uint64_t requests;
+    uint64_t bytes_sent;
+    uint64_t ended_by_client; /* EOF or reset */
+    uint64_t ended_by_timeout;
+    uint64_t ended_by_us; /* after a response that said so */
+    uint64_t refused;     /* 4xx for something malformed or too large */
+    uint64_t given;       /* handed to another worker */
+    uint64_t taken;
+    uint64_t dropped;     /* lost in a succession because the slot did not add up */
+};
+
+struct cell_header {
+    uint32_t magic;
+    uint32_t layout;     /* CELL_LAYOUT */
+    uint32_t slots;      /* count */
+    uint32_t slot_bytes; /* sizeof, so that a change nobody numbered is noticed */
+    uint32_t desk_bytes;
+    uint32_t connections; /* now */
+    uint64_t beat_ms;     /* the worker's last turn of the loop, on clock_now()'s clock */
+    int32_t in_hand;      /* the descriptor being stepped, -1: none */
+    uint32_t top;         /* no slot above this one was ever used */
+    uint64_t log_from;    /* log[]: first byte not written yet */
+    uint64_t log_state;   /* log[]: first free byte, and which response put the last line there; see access_log.c */
+    int32_t taking[CELL_TAKING_MAX]; /* channels on which connections arrive from a surplus worker, -1: none */
+    struct cell_counters counters;
+};
+
+struct cell {
+    int fd;
+    size_t bytes;
+    uint32_t slots_count;
+    struct cell_header *header;
+    struct slot *slots;
+    char *desks; /* as many as slots; see cell_desk */
+    char *log;
+};
+
+/* ---- for both ---- */
+
+/* Map the cell on FD, whose size must be that of a cell of SLOTS slots (0: take the header's word, then checked against
+ * the real size). Returns 0, or -1 with errno (EPROTO: it is not a cell of this layout). */
+int cell_map(struct cell *cell, int fd, uint32_t slots);
+void cell_unmap(struct cell *cell);
+
+/* Desk NUMBER, or NULL if there is none of that number. */
+struct desk *cell_desk(const struct cell *cell, int32_t number);
+
+/* Bytes from one desk to the next: whole pages. */
+size_t cell_desk_stride(void);
+
+/* ---- for the supervisor ---- */
+
+/* Make an empty, sealed cell. FD is close-on-exec. Returns 0, or -1 with errno. */
+int cell_create(struct cell *cell, uint32_t slots);
+
+/* Map only what the supervisor reads. */
+uint64_t cell_beat_ms(const struct cell *cell);
+uint32_t cell_connections(const struct cell *cell);
+struct cell_counters cell_counters(const struct cell *cell);
+
+/* What the worker had in hand: "GET /x HTTP/1.1" (the request's first line, unprintable bytes as \xNN) into LINE and the
+ * client's descriptor number into *fd. False if nothing was in hand or it does not add up. */
+bool cell_in_hand(const struct cell *cell, char *line, size_t bytes, int *fd);
+
+#endif

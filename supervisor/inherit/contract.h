@@ -1,0 +1,137 @@
+/* contract.h — what a worker is born with, what it may report, and what it is told.
+ *
+ * Everything that crosses the wall between the supervisor and its workers and keepers is in this file.
+ *
+ * A worker has two channels (SOCK_SEQPACKET socketpairs, one packet one message), new ones for every incarnation:
+ *
+ *   control   supervisor <-> worker    orders to the worker, reports from it
+ *   keeper    supervisor <-> keeper    orders to the keeper, reports from it
+ *
+ * Worker and keeper share one descriptor table, so EOF does not tell the death of one of them: the supervisor learns
+ * that by waitpid(2) (all of them are its children, CLONE_PARENT). EOF tells them that the supervisor is gone.
+ *
+ * A succession, step by step (S supervisor, W worker, K its keeper, W' K' the new ones):
+ *
+ *   1. W dies, or W gets ORDER_RETIRE, ends its turn of the loop and exits 0. K still holds every descriptor.
+ *   2. S reaps W, makes new channels, and sends K ORDER_SUCCEED with them and all that W' is born with.
+ *   3. K forks W' (CLONE_PARENT), which execs the worker program; K answers REPORT_FORKED with its pid.
+ *   4. W' makes K' (clone(2) with CLONE_FILES | CLONE_PARENT); K' says REPORT_KEEPER on its own channel.
+ *   5. W' reads the cell and takes over every connection, without touching any stream or opening anything, then sends
+ *      REPORT_READY. Only from here on does W' read, write, open and accept. From here on, K' is W's keeper.
+ *   6. S sends K ORDER_LEAVE; when K is reaped, S sends W' ORDER_ALONE.
+ *
+ * If W' dies before READY is in S's queue, S sends K' ORDER_LEAVE (if it exists) and K ORDER_SUCCEED once more; S drains
+ * both channels before it decides. At every moment two processes hold each connection. */
+#ifndef PERDURE_INHERIT_CONTRACT_H
+#define PERDURE_INHERIT_CONTRACT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { CONTRACT_VERSION = 1, CONTRACT_LISTENERS_MAX = 64, CONTRACT_FDS_MAX = 8 + CONTRACT_LISTENERS_MAX };
+
+/* Why a worker is born. */
+enum birth_cause {
+    BIRTH_FRESH,   /* no predecessor, an empty cell */
+    BIRTH_CRASH,   /* the predecessor died by a signal that its own program causes: SEGV, BUS, ABRT, ILL, FPE, SYS, TRAP;
+                      or of the OOM killer; or exited although nobody had told it to */
+    BIRTH_KILLED,  /* the predecessor was killed from outside: nobody's request is suspect */
+    BIRTH_HANG,    /* the supervisor killed it because it made no turn */
+    BIRTH_RELOAD,  /* it retired for a new configuration */
+    BIRTH_UPGRADE, /* it retired for a new program */
+};
+enum { BIRTH_CAUSES = BIRTH_UPGRADE + 1 };
+extern const char *const birth_cause_name[BIRTH_CAUSES]; /* "fresh", "crash", "kill", "hang", "reload", "upgrade" */
+
+/* What a worker is born with. Descriptors are open in the new worker under these numbers; it owns them. */
+struct birth {
+    uint32_t version; /* CONTRACT_VERSION */
+    uint32_t slot;    /* which place in the table of workers */
+    uint32_t generation;
+    uint32_t cause;  /* enum birth_cause */
+    int32_t signal;  /* that ended the predecessor, 0: none */
+    uint32_t syslog; /* 1: the error log is syslog */
+    int32_t error_log_fd; /* becomes descriptor 2 */
+    int32_t control_fd;
+    int32_t keeper_fd; /* the worker's end of the channel that its keeper will read */
+    int32_t snapshot_fd;
+    int32_t access_log_fd; /* /dev/null when off */
+    int32_t program_fd;    /* of perdure-worker, O_PATH; close-on-exec */
+    int32_t cell_fd;
+    int32_t epoll_fd; /* -1: make one */
+    uint32_t listeners_count;
+    int32_t listener_fds[CONTRACT_LISTENERS_MAX];
+};
+
+/* A birth travels over exec in the environment, as decimal numbers in a fixed order. */
+#define BIRTH_VARIABLE "PERDURE_BIRTH"
+enum { BIRTH_TEXT_BYTES = 1024 };
+void birth_write(const struct birth *birth, char text[BIRTH_TEXT_BYTES]);
+/* False if TEXT is not a whole birth of this version with numbers within bounds. */
+bool birth_read(struct birth *birth, const char *text);
+
+/* Replace this process by the worker of BIRTH: clears close-on-exec on what it names (not on program_fd), puts
+ * error_log_fd on 2, sets the environment and argv[0] ("perdure: worker 3"), and execs program_fd, or /proc/self/exe when
+ * that is -1. All other descriptors are the caller's business. Returns only on failure, with errno. */
+void birth_exec(const struct birth *birth);
+
+/* ---- orders: supervisor to worker or keeper ---- */
+enum order_kind {
+    /* to the worker */
+    ORDER_RETIRE,      /* end the turn of the loop and exit 0; the keeper's order follows */
+    ORDER_STOP,        /* graceful stop: accept no more, finish what is under way, close keep-alive connections after
+                          their next response, exit 0 when none is left or after deadline_ms */
+    ORDER_REOPEN,      /* descriptors: access log, error log: use them from now on */
+    ORDER_ALONE,       /* the predecessor's keeper has left */
+    ORDER_MAKE_KEEPER, /* descriptor: keeper channel. The keeper died; make another, answer REPORT_KEEPER_MADE */
+    ORDER_GIVE,        /* descriptor: a SOCK_SEQPACKET to the heir. This worker is surplus: accept no more, hand every
+                          connection over as soon as it is idle, then exit 0 */
+    ORDER_TAKE,        /* descriptor: a SOCK_SEQPACKET from a giver: take the connections it sends, until EOF */
+    /* to the keeper */
+    ORDER_SUCCEED, /* descriptors: control, keeper, snapshot, access log, program, error log, then listeners. The
+                      numbers in birth are ignored but for the slot, generation, cause, signal, syslog, listeners_count */
+    ORDER_LEAVE,   /* exit 0 */
+};
+struct order {
+    uint32_t kind; /* enum order_kind */
+    uint32_t spare;
+    uint64_t deadline_ms; /* ORDER_STOP: on clock_now()'s clock */
+    struct birth birth;   /* ORDER_SUCCEED */
+};
+
+/* ---- reports: worker or keeper to supervisor ---- */
+enum report_kind {
+    /* from the worker */
+    REPORT_READY,       /* it stands: accepts and serves. pid: its keeper's; adopted, dropped: connections */
+    REPORT_CANNOT,      /* it cannot serve with this snapshot or cell and exits 1; text says why */
+    REPORT_KEEPER_MADE, /* answer to ORDER_MAKE_KEEPER; pid: the keeper's */
+    /* from the keeper */
+    REPORT_KEEPER,     /* it stands, on its own channel; pid: its own */
+    REPORT_FORKED,     /* answer to ORDER_SUCCEED; pid: the successor's */
+    REPORT_NOT_FORKED, /* answer to ORDER_SUCCEED; error: errno of fork or descriptors. The order may be repeated */
+};
+struct report {
+    uint32_t kind; /* enum report_kind */
+    int32_t pid;
+    int32_t error;
+    uint32_t adopted;
+    uint32_t dropped;
+    char text[1024]; /* NUL-terminated by the sender, not trusted by the receiver */
+};
+
+/* Send one message with COUNT descriptors (SCM_RIGHTS); never blocks, never raises SIGPIPE.
+ * Returns 0, or -1 with errno (EAGAIN: the receiver's queue is full; EPIPE: it is gone). */
+int channel_send(int fd, const void *message, size_t bytes, const int *fds, size_t count);
+
+/* Receive one message of exactly BYTES bytes. Descriptors that came with it go to FDS with close-on-exec, *COUNT in: room,
+ * out: how many; those beyond are closed. *SENDER (may be NULL) gets the kernel's word for the sender's pid, or -1, if
+ * SO_PASSCRED is on. Returns 1; 0 at EOF; -1 with errno (EAGAIN: none now; EBADMSG: wrong size, message dropped). */
+int channel_receive(int fd, void *message, size_t bytes, int *fds, size_t *count, pid_t *sender);
+
+/* A socketpair for one incarnation: ends[0] for the supervisor (SO_PASSCRED, non-blocking), ends[1] for the worker or
+ * keeper. Both close-on-exec. Returns 0, or -1 with errno. */
+int channel_pair(int ends[2]);
+
+#endif

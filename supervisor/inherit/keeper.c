@@ -1,0 +1,135 @@
+/* keeper.c — see keeper.h. */
+#include "supervisor/inherit/keeper.h"
+
+#include "supervisor/inherit/log.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* fork(2), but the child becomes a sibling, so that the supervisor is everybody's parent; with FLAGS of clone(2).
+ * The C library's fork cannot do that; its child handlers are not needed in a program without threads. */
+static pid_t fork_sibling(unsigned long flags)
+{
+    return (pid_t)syscall(SYS_clone, flags | CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+static void tell(int channel, const struct report *report)
+{
+    /* If the supervisor is gone, the next receive says so. */
+    (void)channel_send(channel, report, sizeof *report, NULL, 0);
+}
+
+/* The successor's birth: what this keeper knows by itself, and what came with the order. */
+static bool birth_of_order(struct birth *birth, const struct order *order, const int *fds, size_t count)
+{
+    enum { FIXED = 6 };
+    if (order->birth.listeners_count > CONTRACT_LISTENERS_MAX || count != FIXED + order->birth.listeners_count) {
+        return false;
+    }
+    birth->slot = order->birth.slot;
+    birth->generation = order->birth.generation;
+    birth->cause = order->birth.cause;
+    birth->signal = order->birth.signal;
+    birth->syslog = order->birth.syslog;
+    birth->listeners_count = order->birth.listeners_count;
+    birth->control_fd = fds[0];
+    birth->keeper_fd = fds[1];
+    birth->snapshot_fd = fds[2];
+    birth->access_log_fd = fds[3];
+    birth->program_fd = fds[4];
+    birth->error_log_fd = fds[5];
+    memcpy(birth->listener_fds, fds + FIXED, sizeof(int) * birth->listeners_count);
+    return true;
+}
+
+static void unblock_signals(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Fork the successor that ORDER asks for. Its descriptors are copies of all of ours, under the same numbers. */
+static void succeed(int channel, const struct birth *mine, const struct order *order, const int *fds, size_t count)
+{
+    struct birth birth = *mine;
+    if (!birth_of_order(&birth, order, fds, count)) {
+        tell(channel, &(struct report){.kind = REPORT_NOT_FORKED, .error = EBADMSG});
+        return;
+    }
+    pid_t pid = fork_sibling(0);
+    if (pid == 0) {
+        unblock_signals();
+        birth_exec(&birth);
+        log_error("cannot start the successor of worker %u: exec: %s", birth.slot, strerror(errno));
+        _exit(1);
+    }
+    if (pid < 0) {
+        tell(channel, &(struct report){.kind = REPORT_NOT_FORKED, .error = errno});
+        return;
+    }
+    tell(channel, &(struct report){.kind = REPORT_FORKED, .pid = pid});
+}
+
+/* Ask for descriptors that came with an order to be closed here: the successor has its own copies. */
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        close(fds[i]);
+    }
+}
+
+/* What a keeper does for life. */
+static void keep(const struct birth *birth)
+{
+    tell(birth->keeper_fd, &(struct report){.kind = REPORT_KEEPER, .pid = getpid()});
+    for (;;) {
+        struct order order;
+        int fds[CONTRACT_FDS_MAX];
+        size_t count = CONTRACT_FDS_MAX;
+        int got = channel_receive(birth->keeper_fd, &order, sizeof order, fds, &count, NULL);
+        if (got == 0 || (got > 0 && order.kind == ORDER_LEAVE)) {
+            return;
+        }
+        if (got > 0 && order.kind == ORDER_SUCCEED) {
+            succeed(birth->keeper_fd, birth, &order, fds, count);
+        }
+        close_all(fds, count);
+    }
+}
+
+static void become_keeper(const struct birth *birth)
+{
+    char name[32];
+    snprintf(name, sizeof name, "keeper %u", birth->slot);
+    log_name(name);
+    prctl(PR_SET_NAME, "perdure-keeper");
+    /* What ps(1) shows: over the worker's "perdure: worker 3", which birth_exec() made wide enough. */
+    snprintf(program_invocation_name, strlen(program_invocation_name) + 1, "perdure: keeper %u", birth->slot);
+    keep(birth);
+}
+
+pid_t keeper_make(const struct birth *birth)
+{
+    /* Signals are blocked before the clone, so that no instant exists in which one could end the keeper. */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork_sibling(CLONE_FILES);
+    if (pid == 0) {
+        become_keeper(birth);
+        _exit(0);
+    }
+    int saved = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = saved;
+    return pid;
+}

@@ -1,0 +1,145 @@
+/* log.c — see log.h. One line, one write(2). */
+#include "supervisor/inherit/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_BYTES = 2048, TEXT_BYTES = 2000 };
+
+static char name[32] = "perdure";
+static unsigned generation;
+static enum log_level threshold = LOG_LEVEL_INFO;
+static bool syslog_chosen;
+static bool stamps_wanted = true;
+
+static const char *const level_word[] = {
+    [LOG_LEVEL_ERROR] = "error: ",
+    [LOG_LEVEL_WARN] = "warning: ",
+    [LOG_LEVEL_INFO] = "",
+    [LOG_LEVEL_DEBUG] = "debug: ",
+};
+static const int level_priority[] = {
+    [LOG_LEVEL_ERROR] = LOG_ERR,
+    [LOG_LEVEL_WARN] = LOG_WARNING,
+    [LOG_LEVEL_INFO] = LOG_INFO,
+    [LOG_LEVEL_DEBUG] = LOG_DEBUG,
+};
+
+void log_name(const char *who)
+{
+    snprintf(name, sizeof name, "%s", who);
+}
+
+void log_generation(unsigned number)
+{
+    generation = number;
+}
+
+void log_threshold(enum log_level level)
+{
+    threshold = level;
+}
+
+void log_to_syslog(void)
+{
+    syslog_chosen = true;
+    openlog("perdure", LOG_PID, LOG_DAEMON);
+}
+
+void log_stamps(bool on)
+{
+    stamps_wanted = on;
+}
+
+/* Append TEXT to LINE, control characters as \xNN. Returns the new length; never more than TEXT_BYTES. */
+static size_t append_escaped(char *line, size_t length, const char *text)
+{
+    for (; *text != '\0' && length + 4 < TEXT_BYTES; text++) {
+        unsigned char byte = (unsigned char)*text;
+        if (byte < 0x20 || byte == 0x7f) {
+            length += (size_t)sprintf(line + length, "\\x%02x", byte);
+        } else {
+            line[length++] = (char)byte;
+        }
+    }
+    return length;
+}
+
+/* "2026-11-22T19:20:00+00:00 " into LINE; returns its length, 0 when no stamp is wanted. */
+static size_t put_stamp(char *line, size_t size)
+{
+    if (!stamps_wanted || getenv("JOURNAL_STREAM") != NULL) {
+        return 0;
+    }
+    time_t now = time(NULL);
+    struct tm local;
+    localtime_r(&now, &local);
+    size_t length = strftime(line, size, "%Y-%m-%dT%H:%M:%S%z ", &local);
+    if (length < 3) {
+        return 0;
+    }
+    /* strftime writes +0000; RFC 3339 wants +00:00. */
+    memmove(line + length - 2, line + length - 3, 3);
+    line[length - 3] = ':';
+    return length + 1;
+}
+
+static void write_line(enum log_level level, const char *text)
+{
+    char line[LINE_BYTES];
+    size_t length = syslog_chosen ? 0 : put_stamp(line, sizeof line);
+    int put = generation != 0 ? snprintf(line + length, sizeof line - length, "%s gen %u: ", name, generation)
+                              : snprintf(line + length, sizeof line - length, "%s: ", name);
+    length += (size_t)put;
+    length = append_escaped(line, length, level_word[level]);
+    length = append_escaped(line, length, text);
+    if (syslog_chosen) {
+        line[length] = '\0';
+        syslog(level_priority[level], "%s", line);
+        return;
+    }
+    line[length++] = '\n';
+    /* A log that cannot be written (full disk, closed pipe) must not stop the service. */
+    ssize_t ignored = write(STDERR_FILENO, line, length);
+    (void)ignored;
+}
+
+static void log_line(enum log_level level, const char *format, va_list args)
+{
+    if (level > threshold) {
+        return;
+    }
+    int saved = errno;
+    char text[LINE_BYTES];
+    vsnprintf(text, sizeof text, format, args);
+    write_line(level, text);
+    errno = saved;
+}
+
+/* The four levels differ in nothing but their name, so one definition serves them. */
+#define DEFINE_LEVEL(function, level)                                                                                  \
+    void function(const char *format, ...)                                                                             \
+    {                                                                                                                  \
+        va_list args;                                                                                                  \
+        va_start(args, format);                                                                                        \
+        log_line(level, format, args);                                                                                 \
+        va_end(args);                                                                                                  \
+    }
+DEFINE_LEVEL(log_error, LOG_LEVEL_ERROR)
+DEFINE_LEVEL(log_warn, LOG_LEVEL_WARN)
+DEFINE_LEVEL(log_info, LOG_LEVEL_INFO)
+DEFINE_LEVEL(log_debug, LOG_LEVEL_DEBUG)
+
+noreturn void die(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_line(LOG_LEVEL_ERROR, format, args);
+    va_end(args);
+    exit(1);
+}

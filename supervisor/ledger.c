@@ -1,0 +1,122 @@
+/* ledger.c — see ledger.h. */
+#include "supervisor/ledger.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct ledger *map(int fd)
+{
+    void *base = mmap(NULL, sizeof(struct ledger), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return base == MAP_FAILED ? NULL : base;
+}
+
+static void fill(struct ledger *ledger)
+{
+    ledger->magic = LEDGER_MAGIC;
+    ledger->version = LEDGER_VERSION;
+    ledger->bytes = sizeof *ledger;
+    ledger->present = ledger->good = (struct ledger_edition){.snapshot_fd = -1, .program_fd = -1};
+    ledger->lock_fd = ledger->stderr_fd = ledger->error_log_fd = ledger->access_log_fd = -1;
+    ledger->control.listener_fd = -1;
+    workers_clear(&ledger->workers);
+}
+
+struct ledger *ledger_create(int *fd)
+{
+    *fd = memfd_create("perdure-ledger", MFD_CLOEXEC);
+    struct ledger *ledger = NULL;
+    if (*fd >= 0 && ftruncate(*fd, (off_t)sizeof *ledger) == 0) {
+        ledger = map(*fd);
+    }
+    if (ledger == NULL) {
+        int saved = errno;
+        if (*fd >= 0) {
+            close(*fd);
+            *fd = -1;
+        }
+        errno = saved;
+        return NULL;
+    }
+    fill(ledger);
+    return ledger;
+}
+
+static bool listeners_add_up(const struct listeners *listeners)
+{
+    return listeners->count <= CONTRACT_LISTENERS_MAX;
+}
+
+static bool ledger_adds_up(const struct ledger *ledger)
+{
+    return ledger->magic == LEDGER_MAGIC && ledger->version == LEDGER_VERSION && ledger->bytes == sizeof *ledger &&
+           ledger->workers.count <= WORKERS_MAX && ledger->command_bytes <= LEDGER_COMMAND_BYTES &&
+           ledger->control.clients_count <= CONTROL_CLIENTS_MAX && listeners_add_up(&ledger->listeners) &&
+           listeners_add_up(&ledger->next_listeners);
+}
+
+struct ledger *ledger_adopt(int fd)
+{
+    struct stat facts;
+    if (fstat(fd, &facts) != 0) {
+        return NULL;
+    }
+    struct ledger *ledger = facts.st_size == (off_t)sizeof *ledger ? map(fd) : NULL;
+    if (ledger != NULL && ledger_adds_up(ledger)) {
+        return ledger;
+    }
+    if (ledger != NULL) {
+        munmap(ledger, sizeof *ledger);
+    }
+    errno = EPROTO;
+    return NULL;
+}
+
+typedef void visitor(int32_t *fd, void *context);
+
+static void visit_one(int32_t *fd, visitor *visit, void *context)
+{
+    if (*fd >= 0) {
+        visit(fd, context);
+    }
+}
+
+static void visit_worker(struct worker *worker, visitor *visit, void *context)
+{
+    visit_one(&worker->control_fd, visit, context);
+    visit_one(&worker->keeper_fd, visit, context);
+    visit_one(&worker->next_control_fd, visit, context);
+    visit_one(&worker->next_keeper_fd, visit, context);
+    visit_one(&worker->cell_fd, visit, context);
+    for (size_t i = 0; i < WORKER_LEAVING_MAX; i++) {
+        visit_one(&worker->leaving[i].fd, visit, context);
+    }
+}
+
+void ledger_each_fd(struct ledger *ledger, void (*visit)(int32_t *fd, void *context), void *context)
+{
+    visit_one(&ledger->present.snapshot_fd, visit, context);
+    visit_one(&ledger->present.program_fd, visit, context);
+    visit_one(&ledger->good.snapshot_fd, visit, context);
+    visit_one(&ledger->good.program_fd, visit, context);
+    visit_one(&ledger->lock_fd, visit, context);
+    visit_one(&ledger->stderr_fd, visit, context);
+    visit_one(&ledger->error_log_fd, visit, context);
+    visit_one(&ledger->access_log_fd, visit, context);
+    visit_one(&ledger->control.listener_fd, visit, context);
+    for (size_t i = 0; i < ledger->control.clients_count; i++) {
+        int32_t fd = ledger->control.clients[i].fd;
+        visit_one(&fd, visit, context);
+    }
+    for (size_t i = 0; i < ledger->listeners.count; i++) {
+        visit_one(&ledger->listeners.all[i].fd, visit, context);
+    }
+    for (size_t i = 0; i < ledger->next_listeners.count; i++) {
+        visit_one(&ledger->next_listeners.all[i].fd, visit, context);
+    }
+    for (size_t i = 0; i < ledger->workers.count; i++) {
+        visit_worker(&ledger->workers.all[i], visit, context);
+    }
+}

@@ -1,0 +1,101 @@
+/* ledger.h — all that a supervisor must remember, in a memfd that outlives its image.
+ *
+ * Flat and without pointers. What is not in here, the supervisor may forget. A new image of the supervisor finds the
+ * descriptor in LEDGER_VARIABLE and every other descriptor in the ledger; it trusts neither blindly. */
+#ifndef PERDURE_LEDGER_H
+#define PERDURE_LEDGER_H
+
+#include "supervisor/control.h"
+#include "supervisor/listeners.h"
+#include "supervisor/workers.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LEDGER_VARIABLE "PERDURE_LEDGER"
+enum {
+    LEDGER_MAGIC = 0x50455244,
+    LEDGER_VERSION = 1, /* raised with every change of a structure in here, workers.h or listeners.h */
+    LEDGER_RESULT_BYTES = 4096,
+    LEDGER_COMMAND_BYTES = 4096,
+};
+
+enum ledger_rolling {
+    ROLLING_NOT,  /* every worker is of the present edition, or on its way to it after a death */
+    ROLLING_ON,   /* a reload or restart is under way */
+    ROLLING_BACK, /* it failed, and the good edition is being put back */
+};
+
+/* A configuration and the program that runs it. */
+struct ledger_edition {
+    uint32_t generation; /* 0: there is none */
+    int32_t snapshot_fd;
+    int32_t program_fd; /* of perdure-worker, O_PATH */
+};
+
+/* What came of the last reload or restart, and when. */
+struct ledger_result {
+    int64_t when; /* seconds since the epoch; 0: there was none */
+    int32_t exit_code;
+    uint32_t verb; /* enum control_verb */
+    char text[LEDGER_RESULT_BYTES];
+};
+
+struct ledger {
+    uint32_t magic;
+    uint32_t version;
+    uint64_t bytes; /* sizeof, so that a change nobody numbered is noticed */
+
+    int32_t supervisor_pid;
+    uint32_t foreground;   /* 0: started in the background */
+    int64_t started;       /* seconds since the epoch */
+    uint64_t started_ms;   /* on clock_now()'s clock */
+    uint32_t images;       /* how many images of the supervisor there were before this one */
+    uint32_t rolling;      /* enum ledger_rolling */
+    uint32_t rolling_verb; /* enum control_verb that asked for it */
+
+    uint32_t generation; /* the highest number given out */
+    uint32_t crashes;    /* of the present edition's young workers, while it is on trial */
+    uint64_t trial_ms;   /* not 0: the present edition is on trial until this instant; then it is the good one */
+    struct ledger_edition present;
+    struct ledger_edition
+        good; /* the last one that stood its trial: where a roll back goes to. generation 0: none yet */
+
+    int32_t lock_fd;
+    int32_t stderr_fd; /* the descriptor 2 that the supervisor was started with */
+    int32_t error_log_fd;
+    int32_t access_log_fd;
+    uint32_t error_log_is_syslog;
+    struct control_kept control;
+    uint64_t oom_kills; /* of /proc/vmstat, as last seen */
+
+    struct listeners listeners;
+    struct listeners
+        next_listeners; /* while rolling: those of the present edition; LISTENERS are still the good one's */
+    struct workers workers;
+    struct ledger_result last_result;
+    char rolling_text[LEDGER_RESULT_BYTES]; /* while rolling: what its result will say */
+    uint64_t lost_connections;              /* with a worker and its keeper that died at once */
+
+    char run_dir[PATH_MAX];
+    char config_path[PATH_MAX]; /* as messages call it */
+    uint32_t config_is_text;    /* 1: there is no file (`perdure serve`) */
+    uint32_t spare;
+    char own_path[PATH_MAX];            /* of the supervisor's program */
+    char worker_path[PATH_MAX];         /* of the worker's */
+    char command[LEDGER_COMMAND_BYTES]; /* the command line, as in /proc/self/cmdline, for the next image */
+    uint32_t command_bytes;
+    uint32_t spare2;
+};
+
+/* Make an empty ledger in a new memfd (close-on-exec). Returns NULL with errno. */
+struct ledger *ledger_create(int *fd);
+
+/* Map the ledger on FD. Returns NULL with errno (EPROTO: it is not a ledger of this version). */
+struct ledger *ledger_adopt(int fd);
+
+/* Call VISIT with each descriptor that the ledger names (not its own), in no special order. VISIT may change it. */
+void ledger_each_fd(struct ledger *ledger, void (*visit)(int32_t *fd, void *context), void *context);
+
+#endif

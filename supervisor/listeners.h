@@ -1,0 +1,70 @@
+/* listeners.h — the listening sockets: bound once, by nobody but the supervisor, and kept for its life.
+ *
+ * A set of listeners is plain data (it is part of the ledger). A reload makes the next set beside the present one: what
+ * is new is bound first, all or nothing; what is gone is closed last; what stays keeps its socket and its queue. */
+#ifndef PERDURE_LISTENERS_H
+#define PERDURE_LISTENERS_H
+
+#include "supervisor/inherit/contract.h"
+#include "supervisor/inherit/settings.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { LISTENER_ADDRESS_BYTES = 128, LISTENERS_ERROR_BYTES = 1024 };
+
+struct listener {
+    char address[LISTENER_ADDRESS_BYTES]; /* as settings have it: "0.0.0.0:8000", "[::]:8000", "unix:/run/x.sock" */
+    int32_t fd;                           /* bound and listening, close-on-exec, non-blocking */
+    int32_t backlog;
+    uint64_t file_device; /* AF_UNIX: which file is ours, so that no other is ever removed; else 0 */
+    uint64_t file_inode;
+};
+
+/* Invariant: count <= CONTRACT_LISTENERS_MAX; no two addresses are the same. */
+struct listeners {
+    uint32_t count;
+    uint32_t spare;
+    struct listener all[CONTRACT_LISTENERS_MAX];
+};
+
+/* ---- the plan: no system calls ---- */
+
+struct listeners_plan {
+    size_t wanted_count;               /* settings->listeners_count */
+    int keep[CONTRACT_LISTENERS_MAX];  /* for each wanted one: its index in the present set, -1: to be bound */
+    bool drop[CONTRACT_LISTENERS_MAX]; /* for each present one: nobody wants it */
+};
+void listeners_plan(const struct listeners *present, const struct settings *settings, struct listeners_plan *plan);
+
+/* ---- carrying it out ---- */
+
+/* Make NEXT: the sockets of PRESENT (an empty set at start) that SETTINGS still want, in the order of SETTINGS, and new
+ * ones for the rest. Returns 0, or -1 with "FILE:LINE: …: cause; remedy" in error, nothing left bound. PRESENT is
+ * untouched. */
+int listeners_prepare(const struct listeners *present, const struct settings *settings, struct listeners *next,
+                      char error[LISTENERS_ERROR_BYTES]);
+
+/* NEXT is live: close what only PRESENT has (and remove its files), apply changed backlogs. NEXT is then the one to
+ * keep. */
+void listeners_commit(const struct listeners *present, const struct listeners *next);
+
+/* NEXT is given up: close what only NEXT has. */
+void listeners_abandon(const struct listeners *present, const struct listeners *next);
+
+/* Close all; AF_UNIX files are removed if they are still ours. For stop. */
+void listeners_close(struct listeners *listeners);
+
+/* Give the descriptors in their order, for a birth. Returns how many. */
+size_t listeners_fds(const struct listeners *listeners, int32_t fds[CONTRACT_LISTENERS_MAX]);
+
+/* Look at each socket (SO_ACCEPTCONN): one that some holder broke by shutdown(2) is made to listen again, with a
+ * warning. Cheap; call it every second or so. Returns how many had to be mended. */
+unsigned listeners_mend(const struct listeners *listeners);
+
+/* True if its descriptor is a stream socket bound to its address: for adopting a set from a ledger, which is never
+ * trusted blindly. (Whether it listens is the business of listeners_mend.) */
+bool listener_is_sound(const struct listener *listener);
+
+#endif

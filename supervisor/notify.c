@@ -1,0 +1,93 @@
+/* notify.c — see notify.h. */
+#include "supervisor/notify.h"
+
+#include "supervisor/inherit/clock.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { STATE_BYTES = 1024 };
+
+/* $NOTIFY_SOCKET as an address, '@' being the NUL of the abstract ones. Returns its length, 0: there is none. */
+static socklen_t socket_name(struct sockaddr_un *name)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    size_t length = path != NULL ? strlen(path) : 0;
+    if (length < 2 || length >= sizeof name->sun_path || (path[0] != '/' && path[0] != '@')) {
+        return 0;
+    }
+    *name = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(name->sun_path, path, length);
+    if (path[0] == '@') {
+        name->sun_path[0] = '\0';
+    }
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+}
+
+/* A notification that cannot be sent is not worth stopping for. */
+static void tell(const char *state)
+{
+    struct sockaddr_un name;
+    socklen_t length = socket_name(&name);
+    int fd = length > 0 ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
+    if (fd >= 0) {
+        sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&name, length);
+        close(fd);
+    }
+}
+
+/* One variable a line is the protocol, so a line end in TEXT would start another variable. */
+static void flatten(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
+            *text = ' ';
+        }
+    }
+}
+
+void notify_ready(pid_t main_pid, const char *status)
+{
+    char flat[STATE_BYTES / 2];
+    snprintf(flat, sizeof flat, "%s", status);
+    flatten(flat);
+    char state[STATE_BYTES];
+    snprintf(state, sizeof state, "READY=1\nMAINPID=%d\nSTATUS=%s", (int)main_pid, flat);
+    tell(state);
+}
+
+void notify_reloading(void)
+{
+    char state[STATE_BYTES];
+    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now_us());
+    tell(state);
+}
+
+void notify_stopping(void)
+{
+    tell("STOPPING=1\nSTATUS=stopping");
+}
+
+void notify_status(const char *format, ...)
+{
+    char text[STATE_BYTES / 2];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    flatten(text);
+    char state[STATE_BYTES];
+    snprintf(state, sizeof state, "STATUS=%s", text);
+    tell(state);
+}
+
+void notify_watchdog(void)
+{
+    tell("WATCHDOG=1");
+}

@@ -1,0 +1,81 @@
+/* privilege.c — see privilege.h, and "Setuid demystified" (Chen, Wagner, Dean 2002) for why each step is verified. */
+#include "supervisor/privilege.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+bool privilege_find(const char *user, struct privilege *privilege, char error[PRIVILEGE_ERROR_BYTES])
+{
+    *privilege = (struct privilege){.change = false};
+    if (user == NULL || geteuid() != 0) {
+        return true;
+    }
+    errno = 0;
+    const struct passwd *entry = getpwnam(user);
+    if (entry == NULL) {
+        snprintf(error, PRIVILEGE_ERROR_BYTES, "user \"%.64s\": %s; create it or set user to another", user,
+                 errno != 0 ? strerror(errno) : "there is no such user");
+        return false;
+    }
+    int count = PRIVILEGE_GROUPS_MAX;
+    if (getgrouplist(user, entry->pw_gid, privilege->groups, &count) < 0) {
+        count = PRIVILEGE_GROUPS_MAX; /* as many as there is room for: fewer rights, never more */
+    }
+    privilege->change = true;
+    privilege->user = entry->pw_uid;
+    privilege->group = entry->pw_gid;
+    privilege->groups_count = (size_t)count;
+    return true;
+}
+
+/* Root may be regained through any of the three ids, or through a capability that was kept. */
+static bool can_come_back(const struct privilege *privilege)
+{
+    uid_t real, effective, saved;
+    gid_t real_group, effective_group, saved_group;
+    if (getresuid(&real, &effective, &saved) != 0 || getresgid(&real_group, &effective_group, &saved_group) != 0) {
+        return true;
+    }
+    bool all_dropped = real == privilege->user && effective == privilege->user && saved == privilege->user &&
+                       real_group == privilege->group && effective_group == privilege->group &&
+                       saved_group == privilege->group;
+    return !all_dropped || (privilege->user != 0 && (setuid(0) == 0 || seteuid(0) == 0 || setgid(0) == 0));
+}
+
+static const char *change_user(const struct privilege *privilege)
+{
+    if (setgroups(privilege->groups_count, privilege->groups) != 0) {
+        return "setgroups";
+    }
+    if (setresgid(privilege->group, privilege->group, privilege->group) != 0) {
+        return "setresgid";
+    }
+    if (setresuid(privilege->user, privilege->user, privilege->user) != 0) {
+        return "setresuid";
+    }
+    return NULL;
+}
+
+const char *privilege_drop(const struct privilege *privilege)
+{
+    /* Neither a keep-capabilities flag nor ambient capabilities may carry rights over the change of user. */
+    prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    const char *fault = privilege->change ? change_user(privilege) : NULL;
+    if (fault != NULL) {
+        return fault;
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        return "no_new_privs";
+    }
+    if (privilege->change && can_come_back(privilege)) {
+        errno = EPERM;
+        return "privileges could be regained";
+    }
+    return NULL;
+}

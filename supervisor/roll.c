@@ -1,0 +1,232 @@
+/* roll.c — see roll.h. */
+#include "supervisor/roll.h"
+
+#include "supervisor/inherit/log.h"
+#include "supervisor/reload.h"
+#include "supervisor/relog.h"
+#include "supervisor/scale.h"
+#include "supervisor/tend.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- pure ---- */
+
+enum roll_outlook roll_outlook(const struct workers *workers, uint32_t generation, uint32_t *slot)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < workers->count; i++) {
+        const struct worker *w = &workers->all[i];
+        if (!worker_is_active(w)) {
+            continue;
+        }
+        if (w->state != WORKER_SERVING) {
+            return ROLL_WAIT;
+        }
+        if (w->generation != generation && !found) {
+            found = true;
+            *slot = i;
+        }
+    }
+    return found ? ROLL_NEXT : ROLL_DONE;
+}
+
+bool roll_is_hopeless(uint32_t *crashes, enum backoff_death blame, int64_t lived_ms)
+{
+    if (blame != BACKOFF_CRASH || lived_ms >= ROLL_TRIAL_MS) {
+        return false;
+    }
+    ++*crashes;
+    return lived_ms < 0 || *crashes >= ROLL_CRASHES_MAX;
+}
+
+/* ---- editions ---- */
+
+static void edition_close(struct ledger_edition *edition)
+{
+    close_fd(&edition->snapshot_fd);
+    close_fd(&edition->program_fd);
+    edition->generation = 0;
+}
+
+void roll_prove(struct supervisor *s)
+{
+    struct ledger *ledger = s->ledger;
+    if (ledger->good.generation != ledger->present.generation) {
+        edition_close(&ledger->good);
+        ledger->good = ledger->present;
+        log_debug("generation %u is good", ledger->present.generation);
+    }
+    ledger->trial_ms = 0;
+    ledger->crashes = 0;
+}
+
+static void use_settings(struct supervisor *s, struct settings *settings)
+{
+    if (s->settings == NULL || s->settings->workers != settings->workers) {
+        s->ledger->workers.wanted = scale_wanted(settings);
+    }
+    relog_change(s, s->settings, settings);
+    settings_free(s->settings);
+    s->settings = settings;
+}
+
+void roll_begin(struct supervisor *s, const struct roll_plan *plan)
+{
+    struct ledger *ledger = s->ledger;
+    roll_prove(s);
+    ledger->present = (struct ledger_edition){
+        .generation = ++ledger->generation, .snapshot_fd = plan->snapshot_fd, .program_fd = plan->program_fd};
+    ledger->next_listeners = *plan->listeners;
+    ledger->rolling = ROLLING_ON;
+    ledger->rolling_verb = plan->verb;
+    snprintf(ledger->rolling_text, sizeof ledger->rolling_text, "%s: generation %u\n%s",
+             plan->verb == CONTROL_RESTART ? "restarted" : "reloaded", ledger->present.generation, plan->text);
+    use_settings(s, plan->settings);
+    log_info("%s: rolling to generation %u", control_verb_name[plan->verb], ledger->present.generation);
+}
+
+/* ---- the end of a roll ---- */
+
+static void finish_on(struct supervisor *s)
+{
+    struct ledger *ledger = s->ledger;
+    listeners_commit(&ledger->listeners, &ledger->next_listeners);
+    ledger->listeners = ledger->next_listeners;
+    ledger->next_listeners.count = 0;
+    ledger->rolling = ROLLING_NOT;
+    ledger->trial_ms = clock_now().ms + ROLL_TRIAL_MS;
+    reload_answer(s, 0, ledger->rolling_text);
+}
+
+static void finish_back(struct supervisor *s)
+{
+    s->ledger->rolling = ROLLING_NOT;
+    reload_answer(s, 1, s->ledger->rolling_text);
+}
+
+static enum birth_cause roll_cause(const struct ledger *ledger)
+{
+    return ledger->rolling_verb == CONTROL_RESTART ? BIRTH_UPGRADE : BIRTH_RELOAD;
+}
+
+void roll_turn(struct supervisor *s)
+{
+    struct ledger *ledger = s->ledger;
+    uint32_t slot = 0;
+    if (s->phase != PHASE_RUNNING) {
+        return;
+    }
+    if (ledger->rolling == ROLLING_NOT) {
+        if (ledger->trial_ms != 0 && clock_now().ms >= ledger->trial_ms) {
+            roll_prove(s);
+        }
+        return;
+    }
+    switch (roll_outlook(&ledger->workers, ledger->present.generation, &slot)) {
+    case ROLL_WAIT:
+        return;
+    case ROLL_NEXT:
+        tend_retire(s, &ledger->workers.all[slot], roll_cause(ledger));
+        return;
+    case ROLL_DONE:
+        if (ledger->rolling == ROLLING_ON) {
+            finish_on(s);
+        } else {
+            finish_back(s);
+        }
+        return;
+    }
+}
+
+/* ---- back ---- */
+
+/* The sockets of the good edition again. While it was rolling they were never closed; after that, what only it had must
+ * be bound anew, and what cannot is reported and missed, for the rest must serve. */
+static void listeners_back(struct supervisor *s, const struct settings *settings)
+{
+    struct ledger *ledger = s->ledger;
+    if (ledger->rolling == ROLLING_ON) {
+        listeners_abandon(&ledger->listeners, &ledger->next_listeners);
+        ledger->next_listeners.count = 0;
+        return;
+    }
+    struct listeners next;
+    char error[LISTENERS_ERROR_BYTES];
+    if (listeners_prepare(&ledger->listeners, settings, &next, error) != 0) {
+        log_error("rolling back: %s; the present listeners stay", error);
+        return;
+    }
+    listeners_commit(&ledger->listeners, &next);
+    ledger->listeners = next;
+}
+
+void roll_back(struct supervisor *s, const char *reason)
+{
+    struct ledger *ledger = s->ledger;
+    char error[SETTINGS_ERROR_BYTES];
+    struct settings *settings = settings_parse(ledger->good.snapshot_fd, error);
+    if (settings == NULL) {
+        log_error("can't happen: the good configuration cannot be read any more: %s", error);
+        return;
+    }
+    uint32_t failed = ledger->present.generation;
+    listeners_back(s, settings);
+    edition_close(&ledger->present);
+    ledger->present = ledger->good;
+    ledger->trial_ms = 0;
+    ledger->crashes = 0;
+    bool was_asked = ledger->rolling == ROLLING_ON;
+    ledger->rolling = ROLLING_BACK;
+    use_settings(s, settings);
+    snprintf(ledger->rolling_text, sizeof ledger->rolling_text,
+             "refused: generation %u is given up, generation %u serves on: %s\n", failed, ledger->present.generation,
+             reason);
+    log_error("generation %u is given up%s, back to generation %u: %s", failed, was_asked ? "" : " after its roll",
+              ledger->present.generation, reason);
+}
+
+/* ---- deaths ---- */
+
+static void describe(const struct supervisor *s, const struct worker *w, int64_t lived_ms,
+                     const struct succession_death *death, char *text, size_t bytes)
+{
+    char how[64];
+    if (death->signal != 0) {
+        snprintf(how, sizeof how, "signal %d (SIG%s)", death->signal, sigabbrev_np(death->signal));
+    } else {
+        snprintf(how, sizeof how, "exit %d", death->exit_code);
+    }
+    if (lived_ms < 0 && s->failure[0] != '\0') {
+        snprintf(text, bytes, "%s", s->failure);
+    } else if (lived_ms < 0 && w->killed_late != 0) {
+        snprintf(text, bytes, "worker %u was not ready within ready_timeout", w->slot);
+    } else if (lived_ms < 0) {
+        snprintf(text, bytes, "worker %u died before it was ready: %s", w->slot, how);
+    } else {
+        snprintf(text, bytes, "its workers keep dying, last worker %u: %s", w->slot, how);
+    }
+}
+
+void roll_death(struct supervisor *s, const struct worker *w, enum backoff_death blame, int64_t lived_ms,
+                const struct succession_death *death)
+{
+    struct ledger *ledger = s->ledger;
+    char reason[FAILURE_BYTES];
+    describe(s, w, lived_ms, death, reason, sizeof reason);
+    if (lived_ms < 0) {
+        s->failure[0] = '\0';
+    }
+    if (s->phase == PHASE_STARTING) {
+        if (!s->failed) {
+            snprintf(s->failure, sizeof s->failure, "%s", reason);
+        }
+        s->failed = true;
+        return;
+    }
+    bool on_trial = s->phase == PHASE_RUNNING && ledger->good.generation != ledger->present.generation;
+    if (on_trial && w->generation == ledger->present.generation &&
+        roll_is_hopeless(&ledger->crashes, blame, lived_ms)) {
+        roll_back(s, reason);
+    }
+}

@@ -1,0 +1,219 @@
+/* start.c — see start.h. */
+#include "supervisor/start.h"
+
+#include "supervisor/identity.h"
+#include "supervisor/inherit/settings.h"
+#include "supervisor/inherit/snapshot.h"
+#include "supervisor/supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { REPORT_BYTES = 8192 };
+
+static const char ready[] = "ready\n";
+
+/* ---- before there is a supervisor ---- */
+
+/* The settings as they would be used, or NULL with the reason said. */
+static struct settings *load(const char *config)
+{
+    char error[SETTINGS_ERROR_BYTES];
+    int snapshot_fd = snapshot_take(config, NULL, error);
+    struct settings *settings = snapshot_fd >= 0 ? settings_parse(snapshot_fd, error) : NULL;
+    if (snapshot_fd >= 0) {
+        close(snapshot_fd);
+    }
+    if (settings == NULL) {
+        fprintf(stderr, "perdure: %s\n", error);
+    }
+    return settings;
+}
+
+/* True, and said, if a supervisor of this run directory is there already. It may come between this look and our own
+ * supervisor's lock; then that one says so. */
+static bool is_running(const struct settings *settings, FILE *out)
+{
+    pid_t pid;
+    if (identity_look(settings->run_dir, &pid) != IDENTITY_RUNNING) {
+        return false;
+    }
+    fprintf(out, "perdure: already running: supervisor pid %d in %s\n", (int)pid, settings->run_dir);
+    return true;
+}
+
+int start_in_foreground(const struct command *command)
+{
+    struct settings *settings = load(command->config);
+    if (settings == NULL) {
+        return 1;
+    }
+    bool running = is_running(settings, stderr);
+    settings_free(settings);
+    if (running) {
+        return 1;
+    }
+    struct supervise_options options = {.config_path = command->config, .foreground = true, .ready_fd = -1};
+    return supervise(&options);
+}
+
+/* ---- in the background ---- */
+
+static void to_null(int fd, int flags)
+{
+    int null_fd = open("/dev/null", flags | O_CLOEXEC);
+    if (null_fd >= 0) {
+        dup2(null_fd, fd);
+        close(null_fd);
+    }
+}
+
+/* The child: a session of its own, and no terminal, directory or output of the starter's is held on to. Descriptor 2
+ * stays until the service answers; supervise sees to it. */
+static int become_supervisor(const char *config, int ready_fd)
+{
+    setsid();
+    to_null(STDIN_FILENO, O_RDONLY);
+    to_null(STDOUT_FILENO, O_WRONLY);
+    if (chdir("/") != 0) {
+        return 1;
+    }
+    umask(022);
+    struct supervise_options options = {.config_path = config, .ready_fd = ready_fd};
+    return supervise(&options);
+}
+
+/* The supervisor to be, so that a Ctrl-C given to `perdure start` leaves nothing half-started behind. */
+static volatile sig_atomic_t starting_pid;
+
+static void give_up(int signal_number)
+{
+    if (starting_pid > 0) {
+        kill((pid_t)starting_pid, SIGTERM);
+    }
+    (void)signal_number;
+}
+
+static void on_give_up(void (*handler)(int))
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+/* What the child reports, up to "ready\n" or EOF. */
+static void read_report(int fd, char report[REPORT_BYTES])
+{
+    size_t length = 0;
+    report[0] = '\0';
+    while (length < REPORT_BYTES - 1 && strcmp(report, ready) != 0) {
+        ssize_t got = read(fd, report + length, REPORT_BYTES - 1 - length);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            return;
+        }
+        length += (size_t)got;
+        report[length] = '\0';
+    }
+}
+
+static void say_serving(const struct settings *settings, pid_t pid)
+{
+    printf("perdure: serving on ");
+    for (size_t i = 0; i < settings->listeners_count; i++) {
+        printf("%s%s", i > 0 ? ", " : "", settings->listeners[i].address);
+    }
+    printf(" (pid %d)\n", (int)pid);
+}
+
+/* The child will not serve: what it said, else how it ended, and the exit code. */
+static int say_failed(pid_t pid, char report[REPORT_BYTES])
+{
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    report[strcspn(report, "\n")] = '\0';
+    if (report[0] != '\0') {
+        fprintf(stderr, "perdure: %s\n", report);
+        return 1;
+    }
+    if (WIFSIGNALED(status)) {
+        fprintf(stderr, "perdure: the supervisor was killed while it started (signal %d)\n", WTERMSIG(status));
+        return 1;
+    }
+    return WEXITSTATUS(status);
+}
+
+/* The parent waits, so that `start` returns when the service answers and not before. */
+static int await_service(const struct settings *settings, pid_t pid, int ready_fd)
+{
+    char report[REPORT_BYTES];
+    starting_pid = pid;
+    on_give_up(give_up);
+    read_report(ready_fd, report);
+    if (strcmp(report, ready) == 0) {
+        say_serving(settings, pid);
+        return 0;
+    }
+    return say_failed(pid, report);
+}
+
+static int fork_supervisor(const struct settings *settings, const char *config)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        fprintf(stderr, "perdure: cannot start: %s\n", strerror(errno));
+        return 1;
+    }
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(ends[0]);
+        exit(become_supervisor(config, ends[1]));
+    }
+    close(ends[1]);
+    if (pid < 0) {
+        fprintf(stderr, "perdure: cannot start: fork: %s\n", strerror(errno));
+    }
+    int exit_code = pid > 0 ? await_service(settings, pid, ends[0]) : 1;
+    close(ends[0]);
+    return exit_code;
+}
+
+/* CONFIG as seen from the root directory. Not resolved: a link that is turned to another file is to be followed anew at
+ * each reload. malloc'ed; NULL: no memory, or no working directory. */
+static char *absolute(const char *config)
+{
+    char *cwd = config[0] == '/' ? strdup("") : getcwd(NULL, 0);
+    char *path = NULL;
+    if (cwd != NULL && asprintf(&path, "%s%s%s", cwd, config[0] == '/' ? "" : "/", config) < 0) {
+        path = NULL;
+    }
+    free(cwd);
+    return path;
+}
+
+int start_in_background(const struct command *command)
+{
+    /* The supervisor leaves this directory, and must find the file again at a reload. */
+    char *config = absolute(command->config);
+    struct settings *settings = config != NULL ? load(config) : NULL;
+    int exit_code = 1;
+    if (settings != NULL) {
+        exit_code = is_running(settings, stdout) ? 0 : fork_supervisor(settings, config);
+        settings_free(settings);
+    }
+    free(config);
+    return exit_code;
+}

@@ -1,0 +1,328 @@
+/* status.c — see status.h. First the JSON, then the same for people. */
+#include "supervisor/status.h"
+
+#include "supervisor/json.h"
+#include "supervisor/ledger.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { SPAN_BYTES = 32, WHEN_BYTES = 40 };
+
+static const char *state_of(const struct worker *worker)
+{
+    return worker->state < WORKER_STATES ? worker_state_name[worker->state] : "unknown";
+}
+
+static const char *signal_word(int number)
+{
+    const char *word = sigabbrev_np(number);
+    return word != NULL ? word : "?";
+}
+
+static bool is_there(const struct worker *worker)
+{
+    return worker->state != WORKER_EMPTY;
+}
+
+static uint64_t age_ms(const struct worker *worker, struct instant now)
+{
+    return worker->pid != 0 ? clock_since((struct instant){.ms = worker->started_ms}, now) : 0;
+}
+
+/* Fresh ones are no successions. */
+static const enum birth_cause shown_causes[] = {BIRTH_CRASH, BIRTH_KILLED, BIRTH_HANG, BIRTH_RELOAD, BIRTH_UPGRADE};
+enum { SHOWN_CAUSES = sizeof shown_causes / sizeof shown_causes[0] };
+
+static const char *verb_of(const struct ledger_result *result)
+{
+    return result->verb < CONTROL_VERBS ? control_verb_name[result->verb] : "?";
+}
+
+/* ---- JSON ---- */
+
+static void json_last_death(struct json *json, const struct worker_death *death)
+{
+    if (death->when == 0) {
+        json_null(json, "last_death");
+        return;
+    }
+    json_open(json, "last_death", '{');
+    json_number(json, "when", death->when);
+    json_number(json, "pid", death->pid);
+    json_number(json, "signal", death->signal);
+    json_number(json, "exit_code", death->exit_code);
+    json_string(json, "cause", death->cause < BIRTH_CAUSES ? birth_cause_name[death->cause] : "?", 32);
+    json_bool(json, "oom", death->oom != 0);
+    json_number(json, "connections", death->connections);
+    json_string(json, "request", death->request, sizeof death->request);
+    json_string(json, "client", death->client, sizeof death->client);
+    json_close(json, '}');
+}
+
+static void json_counters(struct json *json, const struct cell_counters *counters)
+{
+    json_number(json, "accepted", (int64_t)counters->accepted);
+    json_number(json, "requests", (int64_t)counters->requests);
+    json_number(json, "bytes_sent", (int64_t)counters->bytes_sent);
+    json_number(json, "ended_by_client", (int64_t)counters->ended_by_client);
+    json_number(json, "ended_by_timeout", (int64_t)counters->ended_by_timeout);
+    json_number(json, "ended_by_us", (int64_t)counters->ended_by_us);
+    json_number(json, "refused", (int64_t)counters->refused);
+    json_number(json, "given", (int64_t)counters->given);
+    json_number(json, "taken", (int64_t)counters->taken);
+    json_number(json, "dropped", (int64_t)counters->dropped);
+}
+
+static void json_worker(struct json *json, const struct worker *worker, struct instant now)
+{
+    json_open(json, NULL, '{');
+    json_number(json, "slot", worker->slot);
+    json_number(json, "pid", worker->pid);
+    json_number(json, "keeper_pid", worker->keeper_pid);
+    json_string(json, "state", state_of(worker), 32);
+    json_number(json, "generation", worker->generation);
+    json_number(json, "age_ms", (int64_t)age_ms(worker, now));
+    json_number(json, "connections", worker->connections);
+    json_counters(json, &worker->counters);
+    json_open(json, "successions", '{');
+    for (size_t i = 0; i < SHOWN_CAUSES; i++) {
+        json_number(json, birth_cause_name[shown_causes[i]], (int64_t)worker->successions[shown_causes[i]]);
+    }
+    json_close(json, '}');
+    json_number(json, "last_gap_us", (int64_t)worker->gap_us);
+    json_last_death(json, &worker->last_death);
+    json_close(json, '}');
+}
+
+static void json_result(struct json *json, const struct ledger_result *result)
+{
+    if (result->when == 0) {
+        json_null(json, "last_result");
+        return;
+    }
+    json_open(json, "last_result", '{');
+    json_string(json, "verb", verb_of(result), 32);
+    json_number(json, "when", result->when);
+    json_number(json, "exit_code", result->exit_code);
+    json_string(json, "text", result->text, sizeof result->text);
+    json_close(json, '}');
+}
+
+static void json_supervisor(struct json *json, const struct ledger *ledger, struct instant now)
+{
+    json_open(json, "supervisor", '{');
+    json_number(json, "pid", ledger->supervisor_pid);
+    json_number(json, "started", ledger->started);
+    json_number(json, "uptime_ms", (int64_t)clock_since((struct instant){.ms = ledger->started_ms}, now));
+    json_number(json, "images", ledger->images);
+    json_bool(json, "rolling", ledger->rolling != 0);
+    json_string(json, "run_dir", ledger->run_dir, sizeof ledger->run_dir);
+    json_string(json, "config", ledger->config_path, sizeof ledger->config_path);
+    json_close(json, '}');
+}
+
+static void json_listeners(struct json *json, const struct listeners *listeners)
+{
+    json_open(json, "listeners", '[');
+    for (size_t i = 0; i < listeners->count && i < CONTRACT_LISTENERS_MAX; i++) {
+        json_open(json, NULL, '{');
+        json_string(json, "address", listeners->all[i].address, LISTENER_ADDRESS_BYTES);
+        json_number(json, "backlog", listeners->all[i].backlog);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void render_json(FILE *out, const struct ledger *ledger, struct instant now)
+{
+    struct json json = {.out = out};
+    json_open(&json, NULL, '{');
+    json_string(&json, "version", PERDURE_VERSION, 32);
+    json_supervisor(&json, ledger, now);
+    json_number(&json, "generation", ledger->present.generation);
+    json_number(&json, "good_generation", ledger->good.generation);
+    json_listeners(&json, &ledger->listeners);
+    json_number(&json, "workers_wanted", ledger->workers.wanted);
+    json_open(&json, "workers", '[');
+    for (size_t i = 0; i < ledger->workers.count && i < WORKERS_MAX; i++) {
+        if (is_there(&ledger->workers.all[i])) {
+            json_worker(&json, &ledger->workers.all[i], now);
+        }
+    }
+    json_close(&json, ']');
+    json_number(&json, "lost_connections", (int64_t)ledger->lost_connections);
+    json_result(&json, &ledger->last_result);
+    json_close(&json, '}');
+    fputc('\n', out);
+}
+
+/* ---- for people ---- */
+
+/* The two largest units are enough: "3d 4h", "12s". */
+static void span_text(uint64_t ms, char text[SPAN_BYTES])
+{
+    uint64_t s = ms / 1000;
+    if (ms < 1000) {
+        snprintf(text, SPAN_BYTES, "%" PRIu64 "ms", ms);
+    } else if (s < 60) {
+        snprintf(text, SPAN_BYTES, "%" PRIu64 "s", s);
+    } else if (s < 3600) {
+        snprintf(text, SPAN_BYTES, "%" PRIu64 "m %" PRIu64 "s", s / 60, s % 60);
+    } else if (s < 86400) {
+        snprintf(text, SPAN_BYTES, "%" PRIu64 "h %" PRIu64 "m", s / 3600, s / 60 % 60);
+    } else {
+        snprintf(text, SPAN_BYTES, "%" PRIu64 "d %" PRIu64 "h", s / 86400, s / 3600 % 24);
+    }
+}
+
+static void when_text(int64_t seconds, char text[WHEN_BYTES])
+{
+    time_t when = (time_t)seconds;
+    struct tm local;
+    if (localtime_r(&when, &local) == NULL || strftime(text, WHEN_BYTES, "%Y-%m-%d %H:%M:%S", &local) == 0) {
+        snprintf(text, WHEN_BYTES, "?");
+    }
+}
+
+/* What came from outside is shown without control characters: a terminal would obey them. */
+static void put_printable(FILE *out, const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes && text[i] != '\0'; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, out);
+    }
+}
+
+static void render_head(FILE *out, const struct ledger *ledger, struct instant now)
+{
+    char up[SPAN_BYTES];
+    span_text(clock_since((struct instant){.ms = ledger->started_ms}, now), up);
+    fprintf(out, "perdure %s is running: supervisor pid %d, generation %u, up %s%s\n", PERDURE_VERSION,
+            ledger->supervisor_pid, ledger->present.generation, up,
+            ledger->rolling != 0 ? ", rolling to a new generation" : "");
+    fprintf(out, "configuration %.*s, run directory %.*s\n", (int)sizeof ledger->config_path, ledger->config_path,
+            (int)sizeof ledger->run_dir, ledger->run_dir);
+    fprintf(out, "listening on");
+    for (size_t i = 0; i < ledger->listeners.count && i < CONTRACT_LISTENERS_MAX; i++) {
+        fprintf(out, "%s %.*s", i > 0 ? "," : "", LISTENER_ADDRESS_BYTES, ledger->listeners.all[i].address);
+    }
+    fputs("\n\n", out);
+}
+
+static void render_worker(FILE *out, const struct worker *worker, struct instant now)
+{
+    char age[SPAN_BYTES];
+    span_text(age_ms(worker, now), age);
+    fprintf(out, "%6u %8d %8d  %-12s %5u  %-8s %11u %12" PRIu64, worker->slot, worker->pid, worker->keeper_pid,
+            state_of(worker), worker->generation, age, worker->connections, worker->counters.requests);
+    for (size_t i = 0; i < SHOWN_CAUSES; i++) {
+        fprintf(out, " %7" PRIu64, worker->successions[shown_causes[i]]);
+    }
+    fputc('\n', out);
+}
+
+static void render_table(FILE *out, const struct workers *workers, struct instant now)
+{
+    fprintf(out, "%6s %8s %8s  %-12s %5s  %-8s %11s %12s", "worker", "pid", "keeper", "state", "gen", "age",
+            "connections", "requests");
+    for (size_t i = 0; i < SHOWN_CAUSES; i++) {
+        fprintf(out, " %7s", birth_cause_name[shown_causes[i]]);
+    }
+    fputc('\n', out);
+    for (size_t i = 0; i < workers->count && i < WORKERS_MAX; i++) {
+        if (is_there(&workers->all[i])) {
+            render_worker(out, &workers->all[i], now);
+        }
+    }
+}
+
+static void render_death(FILE *out, const struct worker *worker)
+{
+    const struct worker_death *death = &worker->last_death;
+    char when[WHEN_BYTES];
+    when_text(death->when, when);
+    fprintf(out, "worker %u: pid %d ", worker->slot, death->pid);
+    if (death->signal != 0) {
+        fprintf(out, "died of signal %d (SIG%s%s)", death->signal, signal_word(death->signal),
+                death->oom != 0 ? ", out of memory" : "");
+    } else {
+        fprintf(out, "exited with %d", death->exit_code);
+    }
+    fprintf(out, " at %s, with %u connections", when, death->connections);
+    if (death->request[0] != '\0') {
+        fputs("; in hand: ", out);
+        put_printable(out, death->request, sizeof death->request);
+        fputs(death->client[0] != '\0' ? " from " : "", out);
+        put_printable(out, death->client, sizeof death->client);
+    }
+    fputc('\n', out);
+}
+
+static void render_deaths(FILE *out, const struct ledger *ledger)
+{
+    bool any = false;
+    for (size_t i = 0; i < ledger->workers.count && i < WORKERS_MAX; i++) {
+        const struct worker *worker = &ledger->workers.all[i];
+        if (is_there(worker) && worker->last_death.when != 0) {
+            fputs(any ? "" : "\nlast deaths\n", out);
+            render_death(out, worker);
+            any = true;
+        }
+    }
+    if (ledger->lost_connections > 0) {
+        fprintf(out, "\n%" PRIu64 " connections were lost with a worker and its keeper that died at once\n",
+                ledger->lost_connections);
+    }
+}
+
+static void render_result(FILE *out, const struct ledger_result *result)
+{
+    if (result->when == 0) {
+        return;
+    }
+    char when[WHEN_BYTES];
+    when_text(result->when, when);
+    fprintf(out, "\nlast %s at %s: %s\n", verb_of(result), when, result->exit_code == 0 ? "accepted" : "refused");
+    size_t length = strnlen(result->text, sizeof result->text);
+    for (size_t at = 0; at < length;) {
+        const char *end = memchr(result->text + at, '\n', length - at);
+        size_t line = end != NULL ? (size_t)(end - result->text) - at : length - at;
+        fputs("  ", out);
+        put_printable(out, result->text + at, line);
+        fputc('\n', out);
+        at += line + 1;
+    }
+}
+
+static void render_text(FILE *out, const struct ledger *ledger, struct instant now)
+{
+    render_head(out, ledger, now);
+    render_table(out, &ledger->workers, now);
+    render_deaths(out, ledger);
+    render_result(out, &ledger->last_result);
+}
+
+char *status_render(const struct ledger *ledger, struct instant now, bool json)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    if (out == NULL) {
+        return NULL;
+    }
+    if (json) {
+        render_json(out, ledger, now);
+    } else {
+        render_text(out, ledger, now);
+    }
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}

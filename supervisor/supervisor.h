@@ -1,0 +1,102 @@
+/* supervisor.h — what a running supervisor has at hand; shared by the files that carry out what it decides.
+ *
+ * What must not be forgotten is in the ledger; everything else here can be made anew from it. */
+#ifndef PERDURE_SUPERVISOR_H
+#define PERDURE_SUPERVISOR_H
+
+#include "supervisor/control.h"
+#include "supervisor/inherit/cell.h"
+#include "supervisor/inherit/clock.h"
+#include "supervisor/inherit/settings.h"
+#include "supervisor/inherit/snapshot.h"
+#include "supervisor/ledger.h"
+#include "supervisor/privilege.h"
+#include "supervisor/program.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { STRANGERS_MAX = 64, FAILURE_BYTES = 1200 };
+
+enum supervisor_phase {
+    PHASE_STARTING, /* not all workers of the first generation are ready; any failure ends the start */
+    PHASE_RUNNING,
+    PHASE_STOPPING, /* workers finish what is under way */
+    PHASE_ENDING,   /* everything was killed; only reaping is left */
+};
+
+/* A child that was reaped before its pid was known: its report may still come. */
+struct stranger {
+    pid_t pid;
+    int status;
+};
+
+/* What a reload or restart has got to before it rolls. */
+enum reload_stage {
+    RELOAD_NOT,
+    RELOAD_CHECKING, /* the programs on disk, before a restart */
+    RELOAD_READING,  /* the configuration: a snapshot is being taken */
+};
+struct reload {
+    enum reload_stage stage;
+    enum control_verb verb;
+    bool again; /* one more was asked for meanwhile */
+    enum control_verb again_verb;
+    struct snapshot_taking taking;
+    struct program_check check;
+    int program_fd;         /* a restart's new worker program, else -1 */
+    uint64_t deadline_ms;   /* of the stage */
+    uint64_t waiting_below; /* clients from this number on wait for the one after */
+};
+
+struct supervisor {
+    struct ledger *ledger;
+    int ledger_fd;
+    struct settings *settings; /* of the present edition */
+    struct privilege privilege;
+    struct control *control;
+    enum supervisor_phase phase;
+    int epoll_fd;
+    int signal_fd;
+    int ready_fd;
+    const char *ready_line; /* borrowed from the options; NULL: none, or printed */
+    bool failed;                 /* the start failed */
+    char failure[FAILURE_BYTES]; /* why a worker could not get ready, as it said itself; "": it did not say */
+    uint64_t stop_deadline_ms;
+    uint64_t hang_checked_ms;
+    uint64_t mended_ms;
+    struct reload reload;
+    struct {
+        uint64_t client;
+        enum control_verb verb;
+        bool later; /* asked during a reload: the next one answers it */
+    } waiters[CONTROL_CLIENTS_MAX];
+    size_t waiters_count;
+    struct stranger strangers[STRANGERS_MAX];
+    size_t strangers_next;
+    struct cell cells[WORKERS_MAX]; /* header NULL: not mapped */
+};
+
+/* ---- watch.c: the one epoll set ---- */
+
+enum watch_kind {
+    WATCH_SIGNALS,
+    WATCH_CONTROL,
+    WATCH_SLOT, /* any channel of the worker in this slot or of its keeper */
+    WATCH_RELOAD,
+};
+
+/* EVENTS as for epoll_ctl(2). Returns false with errno. */
+bool watch_add(struct supervisor *s, int fd, uint32_t events, enum watch_kind kind, uint32_t slot);
+
+/* Look no more at FD, which stays open. */
+void watch_stop(struct supervisor *s, int fd);
+
+/* Stop watching and close: a child that is between fork and exec may hold the descriptor for a moment longer, so close
+ * alone would leave it in the set. */
+void watch_close(struct supervisor *s, int32_t *fd);
+
+void close_fd(int32_t *fd);
+
+#endif

@@ -1,0 +1,226 @@
+/* verbs.c — see verbs.h. Results go to standard output, faults and refusals to standard error. */
+#include "supervisor/verbs.h"
+
+#include "supervisor/control.h"
+#include "supervisor/identity.h"
+#include "supervisor/inherit/settings.h"
+#include "supervisor/inherit/snapshot.h"
+#include "supervisor/run_dir.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+enum {
+    STATUS_PATIENCE_MS = 5000,
+    STOP_GRACE_MS = 20000,     /* beyond stop_timeout: killing, reaping, cleaning up */
+    STOP_UNKNOWN_MS = 3600000, /* for stop_timeout, when the configuration cannot be read */
+};
+
+/* Nobody was found there: say so if the place had to be guessed. */
+static void warn_of_guess(const struct run_dir *run_dir)
+{
+    if (run_dir->warning[0] != '\0') {
+        fprintf(stderr, "perdure: warning: %s\n", run_dir->warning);
+    }
+}
+
+/* TEXT, ending with a line end. */
+static void print(FILE *out, const char *text)
+{
+    size_t length = strlen(text);
+    fprintf(out, "%s%s", text, length > 0 && text[length - 1] != '\n' ? "\n" : "");
+}
+
+static int print_answer(const struct control_answer *answer)
+{
+    print(answer->exit_code == 0 ? stdout : stderr, answer->text);
+    return answer->exit_code;
+}
+
+/* Verbs whose answer is all there is to say. */
+static int ask(const struct command *command, enum control_verb verb)
+{
+    struct run_dir run_dir;
+    struct control_answer answer;
+    run_dir_find(command->config, &run_dir);
+    enum control_outcome outcome = control_call(run_dir.path, verb, 0, 0, &answer);
+    int exit_code = 1;
+    if (outcome == CONTROL_ANSWERED) {
+        exit_code = print_answer(&answer);
+    } else if (outcome == CONTROL_NOBODY) {
+        warn_of_guess(&run_dir);
+        fprintf(stderr, "perdure: not running (nobody answers in %s); start it with: perdure start -c %s\n",
+                run_dir.path, command->config);
+    } else {
+        fprintf(stderr, "perdure: %s\n", answer.text);
+    }
+    free(answer.text);
+    return exit_code;
+}
+
+int verb_reload(const struct command *command)
+{
+    return ask(command, CONTROL_RELOAD);
+}
+
+int verb_restart(const struct command *command)
+{
+    return ask(command, CONTROL_RESTART);
+}
+
+int verb_reopen(const struct command *command)
+{
+    return ask(command, CONTROL_REOPEN);
+}
+
+/* ---- status ---- */
+
+/* There is nobody to ask. STATE is LSB's exit code. */
+static int say_not_running(const struct command *command, const struct run_dir *run_dir, enum identity_state state,
+                           pid_t pid)
+{
+    warn_of_guess(run_dir);
+    if (command->json) {
+        printf("{\"version\":\"" PERDURE_VERSION "\",\"supervisor\":null,\"status\":%d}\n", state);
+    } else if (state == IDENTITY_DEAD) {
+        printf("perdure is dead: %s/perdure.pid says %d, but nobody holds the lock\n", run_dir->path, (int)pid);
+    } else if (state == IDENTITY_STOPPED) {
+        printf("perdure is not running (%s)\n", run_dir->path);
+    }
+    if (state == IDENTITY_UNKNOWN) {
+        fprintf(stderr, "perdure: cannot tell whether it runs: %s/perdure.lock: %s\n", run_dir->path, strerror(errno));
+    }
+    return (int)state;
+}
+
+int verb_status(const struct command *command)
+{
+    struct run_dir run_dir;
+    struct control_answer answer;
+    run_dir_find(command->config, &run_dir);
+    enum control_outcome outcome =
+        control_call(run_dir.path, CONTROL_STATUS, command->json ? CONTROL_JSON : 0, STATUS_PATIENCE_MS, &answer);
+    int exit_code;
+    if (outcome == CONTROL_ANSWERED) {
+        exit_code = print_answer(&answer);
+    } else {
+        pid_t pid;
+        enum identity_state state = identity_look(run_dir.path, &pid);
+        exit_code = IDENTITY_UNKNOWN;
+        if (state == IDENTITY_RUNNING) {
+            fprintf(stderr, "perdure: supervisor pid %d holds the lock, but: %s\n", (int)pid, answer.text);
+        } else {
+            exit_code = say_not_running(command, &run_dir, state, pid);
+        }
+    }
+    free(answer.text);
+    return exit_code;
+}
+
+/* ---- stop ---- */
+
+/* The control socket did not do it (missing, full, another version): a signal will. */
+static int stop_by_signal(const struct command *command, const struct run_dir *run_dir, const char *why)
+{
+    if (identity_signal(run_dir->path, command->now ? SIGINT : SIGTERM) == 0) {
+        fprintf(stderr, "perdure: %s; sent %s instead\n", why, command->now ? "SIGINT" : "SIGTERM");
+        return 0;
+    }
+    if (errno == ESRCH && identity_look(run_dir->path, NULL) != IDENTITY_RUNNING) {
+        return 0; /* it went meanwhile */
+    }
+    fprintf(stderr, "perdure: cannot stop it: %s; nor by signal: %s\n", why, strerror(errno));
+    return 1;
+}
+
+/* The lock is let go a moment before the process has ended. */
+static bool await_exit(int process_fd, uint64_t patience_ms)
+{
+    struct pollfd exited = {.fd = process_fd, .events = POLLIN};
+    return process_fd < 0 || poll(&exited, 1, patience_ms < INT_MAX ? (int)patience_ms : INT_MAX) == 1;
+}
+
+static int stop_running(const struct command *command, const struct run_dir *run_dir, pid_t pid)
+{
+    struct control_answer answer;
+    uint64_t patience_ms = STOP_GRACE_MS;
+    int process_fd = pid > 0 ? pidfd_open(pid, 0) : -1;
+    if (!command->now) {
+        patience_ms += run_dir->stop_timeout_ms > 0 ? run_dir->stop_timeout_ms : STOP_UNKNOWN_MS;
+    }
+    unsigned flags = command->now ? CONTROL_NOW : 0;
+    enum control_outcome outcome = control_call(run_dir->path, CONTROL_STOP, flags, patience_ms, &answer);
+    int exit_code = 0;
+    switch (outcome) {
+    case CONTROL_ANSWERED:
+        exit_code = answer.text[0] != '\0' || answer.exit_code != 0 ? print_answer(&answer) : 0;
+        break;
+    case CONTROL_ENDED:
+        break;
+    case CONTROL_DENIED:
+    case CONTROL_FAILED:
+    case CONTROL_NOBODY:
+        exit_code = stop_by_signal(command, run_dir, answer.text);
+        break;
+    }
+    free(answer.text);
+    if (exit_code == 0 && !(identity_wait_gone(run_dir->path, patience_ms) && await_exit(process_fd, patience_ms))) {
+        fprintf(stderr,
+                "perdure: supervisor pid %d is still there after %llu s; try: perdure stop --now, then kill -9 %d\n",
+                (int)pid, (unsigned long long)patience_ms / 1000, (int)pid);
+        exit_code = 1;
+    }
+    if (process_fd >= 0) {
+        close(process_fd);
+    }
+    return exit_code;
+}
+
+int verb_stop(const struct command *command)
+{
+    struct run_dir run_dir;
+    run_dir_find(command->config, &run_dir);
+    pid_t pid;
+    enum identity_state state = identity_look(run_dir.path, &pid);
+    if (state == IDENTITY_RUNNING) {
+        int exit_code = stop_running(command, &run_dir, pid);
+        if (exit_code == 0) {
+            printf("perdure: stopped\n");
+        }
+        return exit_code;
+    }
+    if (state == IDENTITY_UNKNOWN) {
+        fprintf(stderr, "perdure: cannot stop it: %s/perdure.lock: %s\n", run_dir.path, strerror(errno));
+        return 1;
+    }
+    warn_of_guess(&run_dir);
+    /* LSB: stopping what does not run is success. */
+    printf("perdure: not running (%s)%s\n", run_dir.path, state == IDENTITY_DEAD ? "; a stale pid file is left" : "");
+    return 0;
+}
+
+/* ---- check ---- */
+
+int verb_check(const struct command *command)
+{
+    char error[SETTINGS_ERROR_BYTES];
+    int snapshot_fd = snapshot_take(command->config, NULL, error);
+    struct settings *settings = snapshot_fd >= 0 ? settings_parse(snapshot_fd, error) : NULL;
+    if (snapshot_fd >= 0) {
+        close(snapshot_fd);
+    }
+    if (settings == NULL) {
+        fprintf(stderr, "%s\n", error);
+        return 1;
+    }
+    settings_free(settings);
+    printf("%s: good\n", command->config);
+    return 0;
+}

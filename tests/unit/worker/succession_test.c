@@ -1,0 +1,426 @@
+/* succession_test.c — what a successor makes of a cell and a descriptor table: the lessons that the prototype paid for,
+ * one test each, and the sick cell. */
+#include "worker/succession.h"
+
+#include "tests/unit/worker/fixture.h"
+#include "worker/connection.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char hello[] = "GET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n";
+static const char big[] = "GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n";
+enum { BIG_BYTES = 3 * 1024 * 1024 };
+
+static void say(int client, const char *bytes)
+{
+    assert_int_equal(send(client, bytes, strlen(bytes), 0), strlen(bytes));
+}
+
+/* Expect one whole response whose body is TEXT. */
+static void expect_hello(struct fixture *f, int client)
+{
+    char answer[4096] = {0};
+    size_t have = 0;
+    while (strstr(answer, "hello, world\n") == NULL) {
+        size_t got = fixture_serve(f, client, answer + have, 1);
+        assert_int_equal(got, 1);
+        have += got;
+    }
+    assert_memory_equal(answer, "HTTP/1.1 200 ", 13);
+}
+
+/* How a predecessor leaves a connection that it killed in mid-step looks: it has taken BYTES from the socket into the
+ * desk and published nothing since. */
+static void die_after_receiving(struct fixture *f, int server, const char *bytes)
+{
+    struct connection c;
+    assert_true(connection_load(&f->w, server, &c));
+    c.at.desk = desks_borrow(&f->w.desks);
+    c.desk = cell_desk(&f->w.cell, c.at.desk);
+    c.work = (struct desk_record){.file_fd = -1};
+    connection_enter(&f->w, &c, STAGE_HEAD);
+    connection_publish(&c);
+    assert_int_equal(recv(server, c.desk->in, DESK_IN_BYTES, 0), strlen(bytes));
+    f->w.cell.header->in_hand = server;
+}
+
+static void adopt(struct fixture *f, enum birth_cause cause, struct succession *succession)
+{
+    fixture_succeed(f, cause);
+    succession_adopt(&f->w, succession);
+}
+
+static void adopt_and_continue(struct fixture *f, enum birth_cause cause)
+{
+    struct succession succession;
+    adopt(f, cause, &succession);
+    succession_continue(&f->w, &succession);
+}
+
+static void lesson_1_a_request_that_is_buffered_whole_is_answered_though_no_event_comes(void **state)
+{
+    struct fixture *f = *state;
+    int server;
+    int client = fixture_connect(&server);
+    fixture_begin(f, server);
+    say(client, hello);
+    die_after_receiving(f, server, hello);
+    adopt_and_continue(f, BIRTH_KILLED);
+    expect_hello(f, client);
+    say(client, hello);
+    expect_hello(f, client);
+    close(client);
+}
+
+static void lesson_2_a_connection_just_accepted_is_adopted_and_what_nobody_speaks_of_is_closed(void **state)
+{
+    struct fixture *f = *state;
+    struct succession succession;
+    int server;
+    int client = fixture_connect(&server);
+    int file = open("/dev/null", O_RDONLY);
+    int used_server;
+    int used_client = fixture_connect(&used_server);
+    char byte;
+    say(used_client, "xy");
+    assert_int_equal(recv(used_server, &byte, 1, 0), 1);
+    adopt(f, BIRTH_KILLED, &succession);
+    succession_continue(&f->w, &succession);
+    assert_int_equal(fcntl(file, F_GETFD), -1);
+    say(client, hello);
+    expect_hello(f, client);
+    /* Bytes were taken from this one and are in no desk: it cannot be continued. */
+    assert_int_equal(fixture_serve(f, used_client, &byte, 1), 0);
+    assert_int_equal(fixture_facts(f, used_server).stage, STAGE_FREE);
+    close(client);
+    close(used_client);
+}
+
+static void lesson_3_a_half_written_record_is_not_seen(void **state)
+{
+    struct fixture *f = *state;
+    int server;
+    int client = fixture_connect(&server);
+    fixture_begin(f, server);
+    struct slot *slot = &f->w.cell.slots[server];
+    memset(&slot->record[(slot->current & 1) ^ 1], 0xa5, sizeof slot->record[0]);
+    adopt_and_continue(f, BIRTH_KILLED);
+    say(client, hello);
+    expect_hello(f, client);
+    close(client);
+}
+
+static char big_byte(size_t at)
+{
+    return (char)(at % 251);
+}
+
+/* Read the rest of the big file's response, HAVE bytes of which are in ANSWER. */
+static void expect_big(struct fixture *f, int client, char *answer, size_t have)
+{
+    while (memmem(answer, have, "\r\n\r\n", 4) == NULL) {
+        size_t got = fixture_serve(f, client, answer + have, 1);
+        assert_int_equal(got, 1);
+        have += got;
+    }
+    size_t head = (size_t)((char *)memmem(answer, have, "\r\n\r\n", 4) - answer) + 4;
+    have += fixture_serve(f, client, answer + have, head + BIG_BYTES - have);
+    assert_int_equal(have, head + BIG_BYTES);
+    for (size_t i = 0; i < BIG_BYTES; i++) {
+        if (answer[head + i] != big_byte(i)) {
+            fail_msg("byte %zu of the body is wrong", i);
+        }
+    }
+    char more;
+    assert_int_equal(recv(client, &more, 1, MSG_DONTWAIT), -1);
+}
+
+static void lesson_4_a_file_replaced_in_mid_response_is_sent_as_it_began(void **state)
+{
+    struct fixture *f = *state;
+    char *answer = malloc(BIG_BYTES + 4096);
+    char from[128];
+    char to[128];
+    int server;
+    int client = fixture_connect(&server);
+    fixture_begin(f, server);
+    say(client, big);
+    size_t have = fixture_serve(f, client, answer, 1000);
+    assert_int_equal(have, 1000);
+    assert_int_equal(fixture_facts(f, server).stage, STAGE_RESPOND);
+    snprintf(from, sizeof from, "%s/hello.txt", f->root);
+    snprintf(to, sizeof to, "%s/big.bin", f->root);
+    assert_int_equal(rename(from, to), 0);
+    adopt_and_continue(f, BIRTH_KILLED);
+    expect_big(f, client, answer, have);
+    free(answer);
+    close(client);
+}
+
+static void lesson_5_how_much_was_sent_is_asked_of_the_kernel(void **state)
+{
+    struct fixture *f = *state;
+    char *answer = malloc(BIG_BYTES + 4096);
+    int server;
+    int client = fixture_connect(&server);
+    fixture_begin(f, server);
+    say(client, big);
+    size_t have = fixture_serve(f, client, answer, 1000);
+    /* The facts fall behind: as if the predecessor had died between a send and the next publication. */
+    struct connection c;
+    assert_true(connection_load(&f->w, server, &c));
+    assert_true(c.at.sent > c.work.out_from + 500);
+    c.at.sent = c.work.out_from;
+    connection_publish(&c);
+    adopt_and_continue(f, BIRTH_KILLED);
+    expect_big(f, client, answer, have);
+    free(answer);
+    close(client);
+}
+
+static void lesson_6_connections_and_response_files_live_over_exec_and_nothing_else_does(void **state)
+{
+    struct fixture *f = *state;
+    char byte;
+    int server;
+    int client = fixture_connect(&server);
+    fixture_begin(f, server);
+    say(client, big);
+    assert_int_equal(fixture_serve(f, client, &byte, 1), 1);
+    struct connection c;
+    assert_true(connection_load(&f->w, server, &c));
+    assert_int_equal(fcntl(server, F_GETFD), 0);
+    assert_int_equal(fcntl(c.work.file_fd, F_GETFD), 0);
+    close(client);
+}
+
+static void lesson_7_an_idle_connection_is_checked_when_it_first_moves(void **state)
+{
+    struct fixture *f = *state;
+    struct succession succession;
+    char byte;
+    int server;
+    int client = fixture_connect(&server);
+    fixture_begin(f, server);
+    say(client, "xy");
+    assert_int_equal(recv(server, &byte, 1, 0), 1); /* no fact tells of this: it does not add up */
+    adopt(f, BIRTH_KILLED, &succession);
+    succession_continue(&f->w, &succession);
+    assert_int_equal(succession.adopted, 1);
+    assert_int_equal(fixture_facts(f, server).stage, STAGE_IDLE);
+    assert_int_equal(fixture_serve(f, client, &byte, 1), 0);
+    assert_int_equal(fixture_facts(f, server).stage, STAGE_FREE);
+    close(client);
+}
+
+static void lesson_8_a_close_reaches_the_client_though_an_old_keeper_holds_the_socket(void **state)
+{
+    struct fixture *f = *state;
+    struct connection c;
+    char byte;
+    int server;
+    int client = fixture_connect(&server);
+    int keepers = fcntl(server, F_DUPFD_CLOEXEC, 100);
+    fixture_begin(f, server);
+    f->w.alone = false;
+    assert_true(connection_load(&f->w, server, &c));
+    connection_end(&f->w, &c, END_US);
+    assert_int_equal(fixture_serve(f, client, &byte, 1), 0);
+    assert_int_equal(recv(client, &byte, 1, MSG_DONTWAIT), 0);
+    close(keepers);
+    close(client);
+}
+
+static void a_suspect_gets_one_more_try_and_then_500(void **state)
+{
+    struct fixture *f = *state;
+    struct succession succession;
+    char answer[13] = {0};
+    int server;
+    int client = fixture_connect(&server);
+    fixture_begin(f, server);
+    say(client, hello);
+    die_after_receiving(f, server, hello);
+    adopt(f, BIRTH_CRASH, &succession);
+    assert_int_equal(succession.suspect, server);
+    assert_false(succession.poison);
+    f->w.cell.header->in_hand = server; /* and it dies of it again */
+    adopt(f, BIRTH_CRASH, &succession);
+    assert_true(succession.poison);
+    succession_continue(&f->w, &succession);
+    assert_int_equal(fixture_serve(f, client, answer, 12), 12);
+    assert_string_equal(answer, "HTTP/1.1 500");
+    close(client);
+}
+
+static void a_kill_from_outside_makes_nobody_a_suspect(void **state)
+{
+    struct fixture *f = *state;
+    struct succession succession;
+    int server;
+    int client = fixture_connect(&server);
+    fixture_begin(f, server);
+    say(client, hello);
+    die_after_receiving(f, server, hello);
+    for (int i = 0; i < 5; i++) {
+        adopt(f, BIRTH_KILLED, &succession);
+        assert_int_equal(succession.suspect, -1);
+        f->w.cell.header->in_hand = server;
+    }
+    succession_continue(&f->w, &succession);
+    expect_hello(f, client);
+    close(client);
+}
+
+static void a_descriptor_of_our_own_is_never_closed_for_a_slot(void **state)
+{
+    struct fixture *f = *state;
+    int own = f->w.birth.control_fd;
+    f->w.cell.slots[own].record[0] = (struct slot_record){.stage = STAGE_CLOSING, .desk = -1};
+    f->w.cell.header->top = 200;
+    adopt_and_continue(f, BIRTH_KILLED);
+    assert_true(fcntl(own, F_GETFD) >= 0);
+    assert_int_equal(fixture_facts(f, own).stage, STAGE_FREE);
+}
+
+/* ---- the sick cell ---- */
+
+static uint32_t noise(void)
+{
+    return (uint32_t)random() ^ (uint32_t)random() << 16;
+}
+
+/* Put noise over some words of everything that a slot says, and of the header. */
+static void scribble(struct fixture *f, int fd)
+{
+    struct slot *slot = &f->w.cell.slots[fd];
+    uint32_t *words = (uint32_t *)(void *)slot;
+    for (int i = 0; i < 3; i++) {
+        words[(size_t)random() % (sizeof *slot / 4)] = random() % 2 != 0 ? noise() : noise() % 64;
+    }
+    struct desk *desk = cell_desk(&f->w.cell, (int32_t)(random() % 4));
+    words = (uint32_t *)(void *)desk;
+    for (int i = 0; i < 6; i++) {
+        size_t span = (sizeof desk->record + sizeof desk->part) / 4;
+        words[(size_t)random() % span] = random() % 2 != 0 ? noise() : noise() % 4096;
+    }
+    f->w.cell.header->in_hand = (int32_t)noise();
+    f->w.cell.header->top = random() % 2 != 0 ? noise() : 300;
+    f->w.cell.header->log_state = (uint64_t)noise() << 32 | noise();
+    f->w.cell.header->log_from = noise();
+    f->w.cell.header->connections = noise();
+    f->w.cell.header->taking[random() % CELL_TAKING_MAX] = (int32_t)(random() % 2 != 0 ? noise() : noise() % 32);
+}
+
+/* True if a request on CLIENT is answered. */
+static bool is_served(struct fixture *f, int client)
+{
+    char start[16];
+    return send(client, hello, sizeof hello - 1, MSG_NOSIGNAL) == sizeof hello - 1 &&
+           fixture_serve(f, client, start, 12) == 12 && memcmp(start, "HTTP/1.1 200", 12) == 0;
+}
+
+/* Leave three connections in the middle of something, scribble over the first two, succeed. True if the third is served. */
+static bool survive(struct fixture *f)
+{
+    char byte;
+    int server[3];
+    int client[3];
+    for (int i = 0; i < 3; i++) {
+        client[i] = fixture_connect(&server[i]);
+        fixture_begin(f, server[i]);
+    }
+    say(client[0], big);
+    (void)fixture_serve(f, client[0], &byte, 1);
+    say(client[1], "GET /hello.txt HTT");
+    for (int i = 0; i < 3; i++) {
+        fixture_turn(f);
+    }
+    scribble(f, server[random() % 2]);
+    if (f->w.cell.header->top < (uint32_t)server[2]) {
+        f->w.cell.header->top = (uint32_t)server[2];
+    }
+    adopt_and_continue(f, random() % 2 != 0 ? BIRTH_CRASH : BIRTH_KILLED);
+    for (int i = 0; i < 20; i++) {
+        fixture_turn(f);
+    }
+    return is_served(f, client[2]);
+}
+
+/* A process of its own for each round: it may crash, and it may loop. */
+static int survive_in_child(unsigned seed)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct fixture f;
+        dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
+        srandom(seed);
+        alarm(20);
+        fixture_open(&f, 1024);
+        bool served = survive(&f);
+        fixture_remove_site(&f);
+        _exit(served ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void a_sick_cell_costs_the_sick_connections_only(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 300; seed++) {
+        int status = survive_in_child(seed);
+        if (status != 0) {
+            fail_msg("seed %u: wait status %x", seed, (unsigned)status);
+        }
+    }
+}
+
+static int open_fixture(void **state)
+{
+    struct fixture *f = malloc(sizeof *f);
+    fixture_open(f, 1024);
+    *state = f;
+    return 0;
+}
+
+static int close_fixture(void **state)
+{
+    fixture_close(*state);
+    free(*state);
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(lesson_1_a_request_that_is_buffered_whole_is_answered_though_no_event_comes),
+        TEST(lesson_2_a_connection_just_accepted_is_adopted_and_what_nobody_speaks_of_is_closed),
+        TEST(lesson_3_a_half_written_record_is_not_seen),
+        TEST(lesson_4_a_file_replaced_in_mid_response_is_sent_as_it_began),
+        TEST(lesson_5_how_much_was_sent_is_asked_of_the_kernel),
+        TEST(lesson_6_connections_and_response_files_live_over_exec_and_nothing_else_does),
+        TEST(lesson_7_an_idle_connection_is_checked_when_it_first_moves),
+        TEST(lesson_8_a_close_reaches_the_client_though_an_old_keeper_holds_the_socket),
+        TEST(a_suspect_gets_one_more_try_and_then_500),
+        TEST(a_kill_from_outside_makes_nobody_a_suspect),
+        TEST(a_descriptor_of_our_own_is_never_closed_for_a_slot),
+        cmocka_unit_test(a_sick_cell_costs_the_sick_connections_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,122 @@
+/* accept.c — see accept.h. */
+#include "worker/accept.h"
+
+#include "supervisor/inherit/log.h"
+#include "worker/connection.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    ACCEPTS_PER_TURN = 16, /* then others get their turn: connections here, workers elsewhere */
+    REST_MS = 1000,
+    SPARE_DESCRIPTORS = 64, /* for files, and for what the supervisor sends */
+};
+
+void accept_begin(struct worker *w)
+{
+    for (size_t i = 0; i < w->birth.listeners_count; i++) {
+        worker_watch(w, w->birth.listener_fds[i], EPOLL_CTL_ADD, EPOLLIN | EPOLLEXCLUSIVE);
+    }
+    w->accepting = true;
+}
+
+void accept_pause(struct worker *w)
+{
+    for (size_t i = 0; i < w->birth.listeners_count; i++) {
+        worker_watch(w, w->birth.listener_fds[i], EPOLL_CTL_DEL, 0);
+    }
+    w->accepting = false;
+}
+
+bool accept_is_listener(const struct worker *w, int fd)
+{
+    for (size_t i = 0; i < w->birth.listeners_count; i++) {
+        if (w->birth.listener_fds[i] == fd) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void rest(struct worker *w, const char *why)
+{
+    static bool warned;
+    if (!warned) {
+        log_warn("accepting: resting, with %u connections: %s", w->cell.header->connections, why);
+        warned = true;
+    }
+    accept_pause(w);
+    w->rest_until_ms = clock_after(w->now, REST_MS).ms;
+}
+
+static bool is_full(const struct worker *w)
+{
+    return w->cell.header->connections >= w->settings->connections;
+}
+
+void accept_resume(struct worker *w)
+{
+    if (w->rest_until_ms == 0 || w->now.ms < w->rest_until_ms) {
+        return;
+    }
+    if (is_full(w)) {
+        w->rest_until_ms = clock_after(w->now, REST_MS / 10).ms;
+        return;
+    }
+    w->rest_until_ms = 0;
+    accept_begin(w);
+}
+
+/* One connection. False if there was none, or accept rests now. */
+static bool accept_one(struct worker *w, int listener)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    /* Without close-on-exec: a connection lives on in the successor. */
+    int fd = accept4(listener, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK);
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            file_cache_shed(w->responder);
+            rest(w, strerror(errno));
+        }
+        return errno == ECONNABORTED || errno == EINTR || errno == EPROTO;
+    }
+    connection_begin(w, fd, peer.ss_family == AF_UNIX, 0, 0);
+    w->cell.header->counters.accepted++;
+    if ((uint32_t)fd + SPARE_DESCRIPTORS >= w->cell.slots_count) {
+        rest(w, "descriptors have run out");
+        return false;
+    }
+    return true;
+}
+
+void accept_some(struct worker *w, int listener)
+{
+    for (int i = 0; i < ACCEPTS_PER_TURN && w->rest_until_ms == 0; i++) {
+        if (is_full(w)) {
+            rest(w, "the limit \"connections\" is reached");
+            return;
+        }
+        if (!accept_one(w, listener)) {
+            return;
+        }
+    }
+}
+
+void accept_finish(struct worker *w)
+{
+    for (size_t i = 0; i < w->birth.listeners_count; i++) {
+        int listener = w->birth.listener_fds[i];
+        while (w->rest_until_ms == 0 && !is_full(w) && accept_one(w, listener)) {
+        }
+        worker_watch(w, listener, EPOLL_CTL_DEL, 0);
+        close(listener);
+    }
+    w->birth.listeners_count = 0;
+    w->rest_until_ms = 0;
+    w->accepting = false;
+}

@@ -1,0 +1,23 @@
+/* accept.h — new connections from the shared listeners. */
+#ifndef PERDURE_WORKER_ACCEPT_H
+#define PERDURE_WORKER_ACCEPT_H
+
+#include "worker/worker.h"
+
+/* Put the listeners into the epoll set (EPOLLEXCLUSIVE: one connection wakes one worker), or take them out. */
+void accept_begin(struct worker *w);
+void accept_pause(struct worker *w);
+
+/* True if FD is one of the listeners. */
+bool accept_is_listener(const struct worker *w, int fd);
+
+/* Take some of the connections that wait on LISTENER. Rests for a second when descriptors or places have run out. */
+void accept_some(struct worker *w, int listener);
+
+/* Rest is over, or not: call it once a turn. */
+void accept_resume(struct worker *w);
+
+/* Stop for good: take what waits already, then close the listeners here. */
+void accept_finish(struct worker *w);
+
+#endif

@@ -1,0 +1,173 @@
+/* handover.c — see handover.h. */
+#include "worker/handover.h"
+
+#include "supervisor/inherit/log.h"
+#include "worker/accept.h"
+#include "worker/connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* One connection on its way. */
+struct parcel {
+    uint64_t received;
+    uint64_t sent;
+    uint64_t cookie;
+    uint32_t is_unix;
+    uint32_t again; /* a giver died after it had perhaps sent this one: look whether it is here already */
+};
+
+static uint64_t socket_cookie(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
+    return cookie;
+}
+
+/* ---- giving ---- */
+
+void handover_give(struct worker *w, int channel)
+{
+    if (w->giving_fd >= 0) {
+        close(w->giving_fd);
+    }
+    w->giving_fd = channel;
+    if (w->accepting) {
+        accept_pause(w);
+    }
+    w->rest_until_ms = 0;
+    log_info("surplus: handing over %u connections", w->cell.header->connections);
+}
+
+static void forget(struct worker *w, struct connection *c)
+{
+    worker_watch(w, c->fd, EPOLL_CTL_DEL, 0);
+    close(c->fd); /* not shutdown: the connection lives on with the heir */
+    c->at = (struct slot_record){.desk = -1, .stage = STAGE_FREE};
+    connection_publish(c);
+    w->cell.header->connections--;
+    w->cell.header->counters.given++;
+}
+
+/* False: the heir has no room at the moment. */
+static bool give_one(struct worker *w, int fd)
+{
+    struct connection c;
+    if (!connection_load(w, fd, &c) || c.at.stage != STAGE_IDLE) {
+        return true;
+    }
+    uint64_t deadline_ms = c.at.deadline_ms;
+    connection_enter(w, &c, STAGE_GIVING);
+    connection_publish(&c);
+    struct parcel parcel = {.received = c.at.received,
+                            .sent = c.at.sent,
+                            .cookie = socket_cookie(fd),
+                            .is_unix = (c.at.flags & SLOT_UNIX) != 0,
+                            .again = c.at.given};
+    if (channel_send(w->giving_fd, &parcel, sizeof parcel, &fd, 1) == 0) {
+        forget(w, &c);
+        return true;
+    }
+    connection_enter(w, &c, STAGE_IDLE);
+    c.at.deadline_ms = deadline_ms;
+    connection_publish(&c);
+    return false;
+}
+
+bool handover_give_idle(struct worker *w)
+{
+    for (uint32_t fd = 0; fd <= w->cell.header->top && fd < w->cell.slots_count; fd++) {
+        if (!give_one(w, (int)fd)) {
+            break;
+        }
+    }
+    return w->cell.header->connections == 0;
+}
+
+/* ---- taking ---- */
+
+void handover_take(struct worker *w, int channel)
+{
+    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
+        if (w->cell.header->taking[i] < 0) {
+            /* It must outlive us like a connection: parcels may be in it when we die. */
+            fcntl(channel, F_SETFD, 0);
+            fcntl(channel, F_SETFL, O_NONBLOCK);
+            w->cell.header->taking[i] = channel;
+            worker_watch(w, channel, EPOLL_CTL_ADD, EPOLLIN);
+            return;
+        }
+    }
+    log_warn("taking connections: too many givers at once");
+    close(channel);
+}
+
+bool handover_is_channel(const struct worker *w, int fd)
+{
+    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
+        if (w->cell.header->taking[i] == fd) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void end_taking(struct worker *w, int channel)
+{
+    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
+        if (w->cell.header->taking[i] == channel) {
+            w->cell.header->taking[i] = -1;
+        }
+    }
+    worker_watch(w, channel, EPOLL_CTL_DEL, 0);
+    close(channel);
+}
+
+/* True if this very socket is here already: its giver died between sending it and noting that. */
+static bool is_here_already(const struct worker *w, uint64_t cookie)
+{
+    for (uint32_t fd = 0; fd <= w->cell.header->top && fd < w->cell.slots_count; fd++) {
+        const struct slot *slot = &w->cell.slots[fd];
+        if (slot->record[slot->current & 1].stage != STAGE_FREE && socket_cookie((int)fd) == cookie) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A parcel has arrived: it is a connection of ours from here on. */
+static void take_parcel(struct worker *w, const struct parcel *parcel, int fd)
+{
+    if (parcel->again != 0 && is_here_already(w, parcel->cookie)) {
+        close(fd);
+        return;
+    }
+    fcntl(fd, F_SETFD, 0);
+    connection_begin(w, fd, parcel->is_unix != 0, parcel->received, parcel->sent);
+    w->cell.header->counters.taken++;
+}
+
+void handover_receive(struct worker *w, int channel)
+{
+    for (int i = 0; i < 64; i++) {
+        struct parcel parcel;
+        int fd = -1;
+        size_t count = 1;
+        int got = channel_receive(channel, &parcel, sizeof parcel, &fd, &count, NULL);
+        if (got == 0 || (got < 0 && errno != EAGAIN)) {
+            end_taking(w, channel);
+            return;
+        }
+        if (got < 0) {
+            return;
+        }
+        if (count == 1) {
+            take_parcel(w, &parcel, fd);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+/* main.c — one worker: born of the supervisor or of a keeper, it takes over what there is, serves, and goes. */
+#include "supervisor/inherit/cell.h"
+#include "supervisor/inherit/contract.h"
+#include "supervisor/inherit/keeper.h"
+#include "supervisor/inherit/log.h"
+#include "worker/accept.h"
+#include "worker/loop.h"
+#include "worker/orders.h"
+#include "worker/succession.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* For the supervisor, which asks a new program before it lets it succeed anybody. */
+static int print_contract(void)
+{
+    printf("perdure-worker %s contract %d cell %d\n", PERDURE_VERSION, CONTRACT_VERSION, CELL_LAYOUT);
+    return 0;
+}
+
+static void read_birth(struct worker *w)
+{
+    const char *text = getenv(BIRTH_VARIABLE);
+    if (text == NULL || !birth_read(&w->birth, text)) {
+        die("perdure-worker is started by perdure, not by hand; see perdure(8)");
+    }
+    unsetenv(BIRTH_VARIABLE);
+}
+
+static void take_name(const struct worker *w)
+{
+    char name[32];
+    snprintf(name, sizeof name, "worker %u", w->birth.slot);
+    log_name(name);
+    log_generation(w->birth.generation);
+    if (w->birth.syslog != 0) {
+        log_to_syslog();
+    }
+    prctl(PR_SET_NAME, "perdure-worker");
+}
+
+/* Signals are for the supervisor; a Ctrl-C at its terminal reaches us, too. */
+static void ignore_signals(void)
+{
+    static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGTTIN, SIGTTOU, SIGTSTP};
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
+        signal(ignored[i], SIG_IGN);
+    }
+}
+
+/* What the successor gets anew from the supervisor ends with the next exec; the cell and the epoll set go on to it. So do
+ * the listeners, though it gets them anew: it must have the old numbers to take them out of the epoll set. */
+static void mark_descriptors(const struct birth *birth)
+{
+    fcntl(birth->control_fd, F_SETFD, FD_CLOEXEC);
+    fcntl(birth->keeper_fd, F_SETFD, FD_CLOEXEC);
+    fcntl(birth->snapshot_fd, F_SETFD, FD_CLOEXEC);
+    fcntl(birth->access_log_fd, F_SETFD, FD_CLOEXEC);
+    fcntl(birth->control_fd, F_SETFL, O_NONBLOCK);
+}
+
+noreturn static void cannot(struct worker *w, const char *why)
+{
+    orders_report_cannot(w, why);
+    log_error("cannot serve: %s", why);
+    exit(1);
+}
+
+static void make_epoll_set(struct worker *w)
+{
+    if (w->birth.epoll_fd < 0) {
+        w->birth.epoll_fd = epoll_create1(0);
+        if (w->birth.epoll_fd < 0) {
+            die("epoll_create1: %s", strerror(errno));
+        }
+    }
+}
+
+static void open_cell(struct worker *w)
+{
+    if (cell_map(&w->cell, w->birth.cell_fd, 0) != 0) {
+        cannot(w, errno == EPROTO ? "the cell has another layout" : strerror(errno));
+    }
+    desks_open(&w->desks, &w->cell);
+    w->unverified = calloc(w->cell.slots_count / 8 + 1, 1);
+}
+
+static void open_site(struct worker *w)
+{
+    char error[SETTINGS_ERROR_BYTES];
+    w->settings = settings_parse(w->birth.snapshot_fd, error);
+    if (w->settings == NULL) {
+        cannot(w, error);
+    }
+    w->responder = responder_open(w->settings, error);
+    if (w->responder == NULL) {
+        cannot(w, error);
+    }
+}
+
+static void keep(struct worker *w)
+{
+    w->keeper_pid = keeper_make(&w->birth);
+    if (w->keeper_pid < 0) {
+        cannot(w, "cannot make a keeper");
+    }
+}
+
+static void stand(struct worker *w)
+{
+    struct succession succession;
+    succession_adopt(w, &succession);
+    w->alone = w->birth.cause == BIRTH_FRESH;
+    orders_report_ready(w, succession.adopted, succession.dropped);
+    worker_watch(w, w->birth.control_fd, EPOLL_CTL_ADD, EPOLLIN);
+    accept_begin(w);
+    succession_continue(w, &succession);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--contract") == 0) {
+        return print_contract();
+    }
+    struct worker w = {.giving_fd = -1, .was_in_hand = -1};
+    read_birth(&w);
+    take_name(&w);
+    ignore_signals();
+    mark_descriptors(&w.birth);
+    make_epoll_set(&w);
+    keep(&w);
+    w.now = clock_now();
+    open_cell(&w);
+    open_site(&w);
+    stand(&w);
+    loop_run(&w);
+    return 0;
+}

@@ -1,0 +1,153 @@
+/* orders.c — see orders.h. */
+#include "worker/orders.h"
+
+#include "supervisor/inherit/keeper.h"
+#include "supervisor/inherit/log.h"
+#include "worker/accept.h"
+#include "worker/connection.h"
+#include "worker/handover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void report(const struct worker *w, const struct report *report)
+{
+    if (channel_send(w->birth.control_fd, report, sizeof *report, NULL, 0) != 0 && errno != EPIPE) {
+        log_warn("reporting to the supervisor: %s", strerror(errno));
+    }
+}
+
+void orders_report_ready(const struct worker *w, uint32_t adopted, uint32_t dropped)
+{
+    report(w, &(struct report){.kind = REPORT_READY, .pid = w->keeper_pid, .adopted = adopted, .dropped = dropped});
+}
+
+void orders_report_cannot(const struct worker *w, const char *why)
+{
+    struct report cannot = {.kind = REPORT_CANNOT};
+    snprintf(cannot.text, sizeof cannot.text, "%s", why);
+    report(w, &cannot);
+}
+
+static void obey_reopen(struct worker *w, const int *fds, size_t count)
+{
+    if (count != 2) {
+        return;
+    }
+    /* The same numbers, so that worker, keeper and successor go on without knowing. */
+    dup3(fds[0], w->birth.access_log_fd, O_CLOEXEC);
+    dup2(fds[1], STDERR_FILENO);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void obey_make_keeper(struct worker *w, const int *fds, size_t count)
+{
+    if (count != 1) {
+        return;
+    }
+    /* The number stays, so that what the keeper and its successor are told about it stays true. */
+    dup3(fds[0], w->birth.keeper_fd, O_CLOEXEC);
+    close(fds[0]);
+    w->keeper_pid = keeper_make(&w->birth);
+    if (w->keeper_pid < 0) {
+        log_error("making a new keeper: %s", strerror(errno));
+        return;
+    }
+    report(w, &(struct report){.kind = REPORT_KEEPER_MADE, .pid = w->keeper_pid});
+}
+
+/* Idle connections are told by our FIN; the others by Connection: close in their next response. */
+static void close_idle(struct worker *w)
+{
+    for (uint32_t fd = 0; fd <= w->cell.header->top && fd < w->cell.slots_count; fd++) {
+        struct connection c;
+        if (connection_load(w, (int)fd, &c) && c.at.stage == STAGE_IDLE) {
+            shutdown((int)fd, SHUT_WR);
+            connection_enter(w, &c, STAGE_LINGER);
+            connection_publish(&c);
+        }
+    }
+}
+
+void orders_begin_stop(struct worker *w, struct instant deadline)
+{
+    w->stop_deadline = deadline;
+    if (w->stopping) {
+        return;
+    }
+    accept_finish(w);
+    w->stopping = true;
+    close_idle(w);
+}
+
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        close(fds[i]);
+    }
+}
+
+static void obey(struct worker *w, const struct order *order, const int *fds, size_t count)
+{
+    switch ((enum order_kind)order->kind) {
+    case ORDER_RETIRE:
+        w->retiring = true;
+        return;
+    case ORDER_STOP:
+        orders_begin_stop(w, (struct instant){.ms = order->deadline_ms});
+        return;
+    case ORDER_REOPEN:
+        obey_reopen(w, fds, count);
+        return;
+    case ORDER_ALONE:
+        w->alone = true;
+        return;
+    case ORDER_MAKE_KEEPER:
+        obey_make_keeper(w, fds, count);
+        return;
+    case ORDER_GIVE:
+        if (count == 1) {
+            handover_give(w, fds[0]);
+        }
+        return;
+    case ORDER_TAKE:
+        if (count == 1) {
+            handover_take(w, fds[0]);
+        }
+        return;
+    case ORDER_SUCCEED:
+    case ORDER_LEAVE:
+        break; /* a keeper's */
+    }
+    log_warn("an order that is not for a worker: %u", order->kind);
+    close_all(fds, count);
+}
+
+void orders_obey(struct worker *w)
+{
+    for (;;) {
+        struct order order;
+        int fds[4];
+        size_t count = 4;
+        int got = channel_receive(w->birth.control_fd, &order, sizeof order, fds, &count, NULL);
+        if (got < 0 && errno == EBADMSG) {
+            continue;
+        }
+        if (got < 0) {
+            return;
+        }
+        if (got == 0) {
+            log_error("the supervisor is gone: stopping gracefully");
+            worker_watch(w, w->birth.control_fd, EPOLL_CTL_DEL, 0);
+            orders_begin_stop(w, clock_after(w->now, w->settings->stop_timeout_ms));
+            return;
+        }
+        obey(w, &order, fds, count);
+    }
+}

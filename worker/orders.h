@@ -1,0 +1,19 @@
+/* orders.h — what the supervisor tells the worker, and what the worker answers. See contract.h. */
+#ifndef PERDURE_WORKER_ORDERS_H
+#define PERDURE_WORKER_ORDERS_H
+
+#include "worker/worker.h"
+
+/* Obey all that has come on the control channel. EOF: the supervisor is gone, and the worker stops gracefully. */
+void orders_obey(struct worker *w);
+
+/* Tell the supervisor that this worker stands: it accepts and serves. */
+void orders_report_ready(const struct worker *w, uint32_t adopted, uint32_t dropped);
+
+/* Tell the supervisor why this worker cannot serve. */
+void orders_report_cannot(const struct worker *w, const char *why);
+
+/* Stop gracefully until DEADLINE. */
+void orders_begin_stop(struct worker *w, struct instant deadline);
+
+#endif

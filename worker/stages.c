@@ -1,0 +1,484 @@
+/* stages.c — what a connection does next: one small function per stage, from its first byte to its end.
+ *
+ * A connection's life, in stages (cell.h says what each waits for):
+ *
+ *     IDLE -> HEAD -> [CONTINUE ->] [BODY ->] RESPOND -> IDLE ...
+ *                                             RESPOND -> LINGER -> closed
+ *
+ * The loop calls connection_step() when the epoll set reports the descriptor; a successor calls it once for each
+ * connection that it finds in any stage but IDLE, because no event may come for what is buffered already. */
+#include "worker/connection.h"
+
+#include "supervisor/inherit/check.h"
+#include "supervisor/inherit/log.h"
+#include "worker/access_log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* What comes after a stage's function. */
+enum onward {
+    ONWARD_GO,    /* the stage has changed: go on with it */
+    ONWARD_WAIT,  /* nothing more can be done now */
+    ONWARD_ENDED, /* the connection is gone */
+};
+
+enum received {
+    RECEIVED_SOME,
+    RECEIVED_NONE, /* nothing has come yet */
+    RECEIVED_END,  /* EOF or reset: no more will come */
+};
+
+/* ---- reading ---- */
+
+static const char *in_work(const struct connection *c)
+{
+    return c->desk->in + c->work.head_at;
+}
+
+/* Read once to where the published facts say that the next byte goes. */
+static enum received receive(struct connection *c)
+{
+    ssize_t got;
+    do {
+        got = recv(c->fd, c->desk->in + c->work.fill_at, DESK_IN_BYTES - c->work.fill_at, MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        return RECEIVED_NONE;
+    }
+    if (got <= 0) {
+        return RECEIVED_END;
+    }
+    c->work.fill_at += (uint32_t)got;
+    c->at.received += (uint64_t)got;
+    return RECEIVED_SOME;
+}
+
+/* The request in work does not fit behind those that were answered: carry it over to a desk where it is the first. The
+ * old desk stays untouched until the new one is published. */
+static void move_to_fresh_desk(struct worker *w, struct connection *c)
+{
+    int32_t old = c->at.desk;
+    uint32_t shift = c->work.head_at;
+    int32_t number = desks_borrow(&w->desks);
+    struct desk *desk = cell_desk(&w->cell, number);
+    memcpy(desk->in, c->desk->in + shift, c->work.fill_at - shift);
+    c->work.head_at = 0;
+    c->work.next_at -= shift;
+    c->work.fill_at -= shift;
+    c->at.desk = number;
+    c->desk = desk;
+    connection_publish(c);
+    desks_give_back(&w->desks, old);
+}
+
+static void make_room(struct worker *w, struct connection *c)
+{
+    if (c->work.fill_at == DESK_IN_BYTES && c->work.head_at > 0) {
+        move_to_fresh_desk(w, c);
+    }
+}
+
+static void give_back_desk(struct worker *w, struct connection *c)
+{
+    int32_t old = c->at.desk;
+    c->at.desk = -1;
+    c->desk = NULL;
+    connection_publish(c);
+    desks_give_back(&w->desks, old);
+}
+
+/* ---- stages ---- */
+
+static enum onward step_idle(struct worker *w, struct connection *c)
+{
+    c->at.desk = desks_borrow(&w->desks);
+    c->desk = cell_desk(&w->cell, c->at.desk);
+    c->work = (struct desk_record){.file_fd = -1, .out_from = c->at.sent};
+    connection_enter(w, c, STAGE_HEAD);
+    /* From here on a byte that the kernel has handed over is a byte in this desk's in[]. */
+    connection_publish(c);
+    return ONWARD_GO;
+}
+
+static enum onward back_to_idle(struct worker *w, struct connection *c)
+{
+    connection_enter(w, c, STAGE_IDLE);
+    give_back_desk(w, c);
+    return ONWARD_WAIT;
+}
+
+static void begin_body(struct worker *w, struct connection *c, const struct request *request)
+{
+    c->work.body_kind = (uint8_t)request->body;
+    c->work.body_left = request->body == BODY_LENGTH ? request->content_length : 0;
+    c->work.body_total = 0;
+    c->work.body_line = 0;
+    c->work.body_phase = 0;
+    connection_enter(w, c, STAGE_BODY);
+}
+
+static void begin_continue(struct worker *w, struct connection *c, const struct request *request)
+{
+    static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    begin_body(w, c, request);
+    memcpy(c->desk->out, interim, sizeof interim - 1);
+    c->work.memory_at = 0;
+    c->work.memory_bytes = sizeof interim - 1;
+    c->work.file_fd = -1;
+    c->work.file_bytes = 0;
+    c->work.parts = 1;
+    c->work.part = 0;
+    c->work.out_from = c->at.sent;
+    connection_enter(w, c, STAGE_CONTINUE);
+}
+
+/* The head at work.head_at is whole. */
+static enum onward take_request(struct worker *w, struct connection *c, const struct request *request)
+{
+    c->work.head_bytes = (uint32_t)request->head_bytes;
+    c->work.next_at = c->work.head_at + c->work.head_bytes;
+    if (request->body == BODY_NONE) {
+        answer_requests(w, c, request);
+    } else if (request->body == BODY_LENGTH && request->content_length > w->settings->body_limit) {
+        w->cell.header->counters.refused++;
+        answer_error(w, c, request, 413);
+    } else if (request->expects_continue && c->work.next_at == c->work.fill_at) {
+        begin_continue(w, c, request);
+        connection_publish(c);
+    } else {
+        begin_body(w, c, request);
+        connection_publish(c);
+    }
+    return ONWARD_GO;
+}
+
+static enum onward refuse(struct worker *w, struct connection *c, const struct request *request, int status, const char *why)
+{
+    w->cell.header->counters.refused++;
+    log_debug("connection %d: reading a request: refused with %d: %s", c->fd, status, why);
+    answer_error(w, c, request->line.at != NULL ? request : NULL, status);
+    return ONWARD_GO;
+}
+
+/* Look for a whole head among the bytes at hand. */
+static enum onward parse_head(struct worker *w, struct connection *c)
+{
+    struct request request = {0};
+    struct refusal refusal = {0};
+    struct request_limits limits = answer_limits(w);
+    size_t scanned = 0;
+    switch (request_parse(in_work(c), c->work.fill_at - c->work.head_at, &limits, &scanned, &request, &refusal)) {
+    case REQUEST_WHOLE:
+        return take_request(w, c, &request);
+    case REQUEST_REFUSED:
+        return refuse(w, c, &request, refusal.status, refusal.why);
+    case REQUEST_PARTIAL:
+        break;
+    }
+    return ONWARD_WAIT;
+}
+
+static enum onward step_head(struct worker *w, struct connection *c)
+{
+    if (c->work.fill_at > c->work.head_at) {
+        enum onward onward = parse_head(w, c);
+        if (onward != ONWARD_WAIT) {
+            return onward;
+        }
+    }
+    make_room(w, c);
+    switch (receive(c)) {
+    case RECEIVED_END:
+        connection_end(w, c, END_CLIENT);
+        return ONWARD_ENDED;
+    case RECEIVED_NONE:
+        return c->work.fill_at == c->work.head_at ? back_to_idle(w, c) : ONWARD_WAIT;
+    case RECEIVED_SOME:
+        break;
+    }
+    enum onward onward = parse_head(w, c);
+    if (onward == ONWARD_WAIT) {
+        connection_publish(c);
+    }
+    return onward;
+}
+
+static enum onward step_continue(struct worker *w, struct connection *c)
+{
+    switch (send_on(w, c)) {
+    case SENT_SOME:
+        return ONWARD_WAIT;
+    case SENT_GONE:
+        connection_end(w, c, END_CLIENT);
+        return ONWARD_ENDED;
+    case SENT_ALL:
+        break;
+    }
+    c->work.memory_bytes = 0;
+    connection_enter(w, c, STAGE_BODY);
+    connection_publish(c);
+    return ONWARD_GO;
+}
+
+/* The body has been read: the head is still in the buffer, answer it. */
+static enum onward answer_after_body(struct worker *w, struct connection *c)
+{
+    struct request request = {0};
+    struct refusal refusal = {0};
+    struct request_limits limits = answer_limits(w);
+    size_t scanned = 0;
+    if (c->work.head_bytes > c->work.next_at - c->work.head_at ||
+        request_parse(in_work(c), c->work.head_bytes, &limits, &scanned, &request, &refusal) != REQUEST_WHOLE) {
+        /* A reload made the limits smaller while the body came in. */
+        return refuse(w, c, &request, refusal.status != 0 ? refusal.status : 400, "refused by the new limits");
+    }
+    answer_requests(w, c, &request);
+    return ONWARD_GO;
+}
+
+/* Go through the body bytes at hand, and forget them. */
+static enum body_verdict read_body(struct worker *w, struct connection *c)
+{
+    struct body_state state = {.left = c->work.body_left,
+                               .total = c->work.body_total,
+                               .line = c->work.body_line,
+                               .kind = c->work.body_kind,
+                               .phase = c->work.body_phase};
+    size_t used = 0;
+    enum body_verdict verdict = body_read(&state, c->desk->in + c->work.next_at, c->work.fill_at - c->work.next_at,
+                                          w->settings->body_limit, &used);
+    check(used <= c->work.fill_at - c->work.next_at);
+    c->work.body_left = state.left;
+    c->work.body_total = state.total;
+    c->work.body_line = state.line;
+    c->work.body_phase = state.phase;
+    c->work.next_at += (uint32_t)used;
+    if (verdict == BODY_PARTIAL) {
+        c->work.next_at = c->work.head_at + c->work.head_bytes;
+        c->work.fill_at = c->work.next_at;
+    }
+    return verdict;
+}
+
+static enum onward after_body(struct worker *w, struct connection *c, enum body_verdict verdict)
+{
+    struct request none = {0};
+    switch (verdict) {
+    case BODY_WHOLE:
+        return answer_after_body(w, c);
+    case BODY_MALFORMED:
+        return refuse(w, c, &none, 400, "malformed body");
+    case BODY_TOO_LARGE:
+        return refuse(w, c, &none, 413, "body over the limit");
+    case BODY_PARTIAL:
+        break;
+    }
+    connection_enter(w, c, STAGE_BODY); /* progress: patience begins anew */
+    connection_publish(c);
+    return ONWARD_WAIT;
+}
+
+static enum onward step_body(struct worker *w, struct connection *c)
+{
+    if (c->work.head_at + c->work.head_bytes > c->work.next_at) {
+        connection_end(w, c, END_SICK);
+        return ONWARD_ENDED;
+    }
+    enum onward onward = after_body(w, c, read_body(w, c));
+    if (onward != ONWARD_WAIT) {
+        return onward;
+    }
+    make_room(w, c);
+    switch (receive(c)) {
+    case RECEIVED_END:
+        connection_end(w, c, END_CLIENT);
+        return ONWARD_ENDED;
+    case RECEIVED_NONE:
+        return ONWARD_WAIT;
+    case RECEIVED_SOME:
+        break;
+    }
+    return after_body(w, c, read_body(w, c));
+}
+
+/* No longer wait for room in the socket. */
+static void watch_for_requests(struct worker *w, struct connection *c)
+{
+    if ((c->at.flags & SLOT_WRITABLE) != 0) {
+        c->at.flags &= (uint8_t)~SLOT_WRITABLE;
+        worker_watch(w, c->fd, EPOLL_CTL_MOD, EPOLLIN);
+    }
+}
+
+static enum onward begin_linger(struct worker *w, struct connection *c)
+{
+    /* Half-close, then drain: a close() with unread bytes would send RST, and could cost the client the end of the
+     * response (RFC 9112 section 9.6). */
+    shutdown(c->fd, SHUT_WR);
+    watch_for_requests(w, c);
+    connection_enter(w, c, STAGE_LINGER);
+    give_back_desk(w, c);
+    return ONWARD_GO;
+}
+
+/* The response is with the kernel, whole. */
+static enum onward finish_response(struct worker *w, struct connection *c)
+{
+    access_log_commit(w, c);
+    w->cell.header->counters.requests += c->work.requests;
+    int file_fd = c->work.file_fd;
+    bool last = (c->work.flags & DESK_CLOSE) != 0;
+    enum onward onward = ONWARD_GO;
+    c->work = (struct desk_record){.head_at = c->work.next_at,
+                                   .next_at = c->work.next_at,
+                                   .fill_at = c->work.fill_at,
+                                   .file_fd = -1,
+                                   .out_from = c->at.sent};
+    c->file_memory = NULL;
+    if (last) {
+        onward = begin_linger(w, c);
+    } else {
+        watch_for_requests(w, c);
+        if (c->work.head_at == c->work.fill_at) {
+            onward = back_to_idle(w, c);
+        } else {
+            connection_enter(w, c, STAGE_HEAD);
+            connection_publish(c);
+        }
+    }
+    if (file_fd >= 0) {
+        file_cache_release(w->responder, file_fd);
+    }
+    return onward;
+}
+
+static enum onward step_respond(struct worker *w, struct connection *c)
+{
+    switch (send_on(w, c)) {
+    case SENT_SOME:
+        return ONWARD_WAIT;
+    case SENT_GONE:
+        connection_end(w, c, END_CLIENT);
+        return ONWARD_ENDED;
+    case SENT_ALL:
+        break;
+    }
+    return finish_response(w, c);
+}
+
+static enum onward step_linger(struct worker *w, struct connection *c)
+{
+    char discarded[16 * 1024];
+    ssize_t got = recv(c->fd, discarded, sizeof discarded, MSG_DONTWAIT);
+    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) {
+        return ONWARD_WAIT;
+    }
+    connection_end(w, c, END_US);
+    return ONWARD_ENDED;
+}
+
+static enum onward step_closing(struct worker *w, struct connection *c)
+{
+    connection_end(w, c, END_US);
+    return ONWARD_ENDED;
+}
+
+static enum onward step_stage(struct worker *w, struct connection *c)
+{
+    switch ((enum stage)c->at.stage) {
+    case STAGE_IDLE:
+        return step_idle(w, c);
+    case STAGE_HEAD:
+        return step_head(w, c);
+    case STAGE_CONTINUE:
+        return step_continue(w, c);
+    case STAGE_BODY:
+        return step_body(w, c);
+    case STAGE_RESPOND:
+        return step_respond(w, c);
+    case STAGE_LINGER:
+        return step_linger(w, c);
+    case STAGE_CLOSING:
+        return step_closing(w, c);
+    case STAGE_GIVING:
+    case STAGE_FREE:
+        break;
+    }
+    return ONWARD_WAIT;
+}
+
+/* ---- what calls it ---- */
+
+/* An adopted connection: let the kernel speak before the first step. False: it is gone. */
+static bool verify_once(struct worker *w, struct connection *c)
+{
+    uint8_t bit = (uint8_t)(1U << (c->fd & 7));
+    if ((w->unverified[c->fd / 8] & bit) == 0) {
+        return true;
+    }
+    w->unverified[c->fd / 8] &= (uint8_t)~bit;
+    if (c->at.stage != STAGE_CLOSING && !connection_verify(w, c)) {
+        connection_end(w, c, END_SICK);
+        return false;
+    }
+    return true;
+}
+
+void connection_step(struct worker *w, int fd)
+{
+    struct connection c;
+    if (!connection_load(w, fd, &c) || !verify_once(w, &c)) {
+        return;
+    }
+    w->cell.header->in_hand = fd;
+    enum onward onward;
+    do {
+        onward = step_stage(w, &c);
+    } while (onward == ONWARD_GO);
+    w->cell.header->in_hand = -1;
+}
+
+/* The client was too slow with a request that it has begun: tell it so (RFC 9110 section 15.5.9), then end. */
+static void time_out_request(struct worker *w, struct connection *c)
+{
+    answer_error(w, c, NULL, 408);
+    connection_step(w, c->fd);
+}
+
+void connection_expire(struct worker *w, int fd)
+{
+    struct connection c;
+    if (!connection_load(w, fd, &c) || !verify_once(w, &c)) {
+        return;
+    }
+    bool in_request = c.at.stage == STAGE_HEAD || c.at.stage == STAGE_BODY;
+    if (in_request && c.work.fill_at > c.work.head_at) {
+        w->cell.header->counters.ended_by_timeout++;
+        time_out_request(w, &c);
+        return;
+    }
+    connection_end(w, &c, END_TIMEOUT);
+}
+
+void connection_fail(struct worker *w, int fd, int status)
+{
+    struct connection c;
+    if (!connection_load(w, fd, &c) || !verify_once(w, &c)) {
+        return;
+    }
+    bool untouched = c.desk != NULL && (c.at.stage == STAGE_HEAD || c.at.stage == STAGE_BODY ||
+                                        (c.at.stage == STAGE_RESPOND && c.at.sent == c.work.out_from && c.work.part == 0));
+    if (!untouched) {
+        connection_end(w, &c, END_SICK);
+        return;
+    }
+    int file_fd = c.work.file_fd;
+    answer_error(w, &c, NULL, status);
+    if (file_fd >= 0) {
+        file_cache_release(w->responder, file_fd);
+    }
+    connection_step(w, fd);
+}

@@ -1,0 +1,243 @@
+/* succession.c — see succession.h.
+ *
+ * The cell is not trusted: whoever wrote it is dead, and may have scribbled over it first. A slot that does not add up
+ * costs its connection. What the kernel alone can tell (how far each stream got) is asked when a connection first moves,
+ * so the gap does not grow by a system call for each idle connection. */
+#include "worker/succession.h"
+
+#include "supervisor/inherit/log.h"
+#include "worker/access_log.h"
+#include "worker/connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MARGIN = 2 * CONTRACT_FDS_MAX }; /* descriptors that may lie above the highest slot: channels, files, listeners */
+
+/* ---- slots ---- */
+
+/* True if the predecessor left FD open; what has close-on-exec was opened by this process, after the exec. */
+static bool is_inherited(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+    return flags >= 0 && (flags & FD_CLOEXEC) == 0;
+}
+
+static bool is_file(int fd)
+{
+    struct stat facts;
+    return fd > STDERR_FILENO && fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode);
+}
+
+static void claim_file(struct worker *w, struct connection *c)
+{
+    if (c->desk == NULL || c->work.file_fd < 0) {
+        return;
+    }
+    if (worker_owns(w, c->work.file_fd) || !is_file(c->work.file_fd)) {
+        c->work.file_fd = -1;
+        if (c->work.file_bytes > 0) {
+            c->at.desk = -1;
+            c->desk = NULL; /* the response cannot be completed: the stage no longer adds up */
+        }
+        return;
+    }
+    file_cache_adopt(w->responder, c->work.file_fd);
+}
+
+/* A slot of the predecessor's that is not free. True if its connection lives on. */
+static bool adopt_slot(struct worker *w, int fd)
+{
+    struct connection c;
+    if (worker_owns(w, fd) || !is_inherited(fd)) {
+        /* Its last step was to be closed, or the cell is sick. */
+        w->cell.slots[fd].record[0] = w->cell.slots[fd].record[1] = (struct slot_record){.desk = -1};
+        return false;
+    }
+    if (!connection_load(w, fd, &c)) {
+        return false;
+    }
+    if (c.desk != NULL && !desks_claim(&w->desks, c.at.desk)) {
+        c.desk = NULL;
+        connection_end(w, &c, END_SICK);
+        return false;
+    }
+    claim_file(w, &c);
+    if (c.at.stage == STAGE_GIVING) {
+        connection_enter(w, &c, STAGE_IDLE); /* it may or may not have got there: give it again, the heir can tell */
+        c.at.given = 1;
+    }
+    if (c.desk == NULL && c.at.stage == STAGE_RESPOND) {
+        connection_end(w, &c, END_SICK);
+        return false;
+    }
+    connection_publish(&c);
+    w->unverified[fd / 8] |= (uint8_t)(1U << (fd & 7));
+    return true;
+}
+
+static uint32_t last_slot(const struct worker *w)
+{
+    uint32_t top = w->cell.header->top;
+    return top < w->cell.slots_count ? top : w->cell.slots_count - 1;
+}
+
+static void adopt_slots(struct worker *w, struct succession *succession)
+{
+    /* First of all the count: connection_end counts down from it. */
+    uint32_t found = 0;
+    for (uint32_t fd = 0; fd <= last_slot(w); fd++) {
+        const struct slot *slot = &w->cell.slots[fd];
+        found += slot->record[slot->current & 1].stage != STAGE_FREE;
+    }
+    w->cell.header->connections = found;
+    for (uint32_t fd = 0; fd <= last_slot(w); fd++) {
+        const struct slot *slot = &w->cell.slots[fd];
+        if (slot->record[slot->current & 1].stage != STAGE_FREE) {
+            succession->adopted += adopt_slot(w, (int)fd);
+        }
+    }
+    succession->dropped = found - succession->adopted;
+    w->cell.header->connections = succession->adopted;
+}
+
+/* ---- descriptors that no slot speaks of ---- */
+
+static int socket_option(int fd, int option)
+{
+    int value = -1;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
+}
+
+static bool is_stream_connection(int fd)
+{
+    return socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 0;
+}
+
+/* FD is open and no slot speaks of it: just accepted, or of no use any more. */
+static void settle_stray(struct worker *w, int fd, struct succession *succession)
+{
+    if (is_stream_connection(fd)) {
+        connection_begin(w, fd, socket_option(fd, SO_DOMAIN) == AF_UNIX, 0, 0);
+        w->unverified[fd / 8] |= (uint8_t)(1U << (fd & 7));
+        succession->adopted++;
+        return;
+    }
+    worker_watch(w, fd, EPOLL_CTL_DEL, 0);
+    close(fd);
+}
+
+static bool slot_is_free(const struct worker *w, int fd)
+{
+    const struct slot *slot = &w->cell.slots[fd];
+    return slot->record[slot->current & 1].stage == STAGE_FREE;
+}
+
+static void sweep_strays(struct worker *w, struct succession *succession)
+{
+    int last = (int)last_slot(w) + MARGIN;
+    if (last >= (int)w->cell.slots_count) {
+        last = (int)w->cell.slots_count - 1;
+    }
+    for (int fd = STDERR_FILENO + 1; fd <= last; fd++) {
+        if (!slot_is_free(w, fd) || worker_owns(w, fd)) {
+            continue;
+        }
+        if (is_inherited(fd) && !file_cache_is_borrowed(w->responder, fd)) {
+            settle_stray(w, fd, succession);
+        }
+    }
+}
+
+/* ---- the suspect ---- */
+
+static bool is_crash(const struct worker *w)
+{
+    return w->birth.cause == BIRTH_CRASH || w->birth.cause == BIRTH_HANG;
+}
+
+static void find_suspect(struct worker *w, struct succession *succession)
+{
+    struct connection c;
+    int fd = w->cell.header->in_hand;
+    w->cell.header->in_hand = -1;
+    w->was_in_hand = fd;
+    if (!is_crash(w) || !connection_load(w, fd, &c) || c.desk == NULL) {
+        return;
+    }
+    succession->suspect = fd;
+    succession->poison = (c.work.flags & DESK_TRIED) != 0;
+    c.work.flags |= DESK_TRIED;
+    connection_publish(&c);
+}
+
+/* ---- both halves ---- */
+
+static void tame_header(struct worker *w)
+{
+    struct cell_header *header = w->cell.header;
+    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
+        if (header->taking[i] < 0 || socket_option(header->taking[i], SO_TYPE) != SOCK_SEQPACKET) {
+            header->taking[i] = -1;
+        }
+    }
+    access_log_adopt(w);
+}
+
+void succession_adopt(struct worker *w, struct succession *succession)
+{
+    *succession = (struct succession){.suspect = -1};
+    tame_header(w);
+    adopt_slots(w, succession);
+    desks_settle(&w->desks);
+    if (w->birth.cause != BIRTH_FRESH) {
+        sweep_strays(w, succession);
+    }
+    find_suspect(w, succession);
+}
+
+/* The epoll set is the predecessor's; for a connection in mid-step it may watch for the wrong thing. */
+static void watch_again(struct worker *w, int fd)
+{
+    struct connection c;
+    if (!connection_load(w, fd, &c)) {
+        return;
+    }
+    uint32_t events = (c.at.flags & SLOT_WRITABLE) != 0 ? EPOLLOUT : EPOLLIN;
+    if (!worker_watch(w, fd, EPOLL_CTL_MOD, events)) {
+        worker_watch(w, fd, EPOLL_CTL_ADD, events);
+    }
+}
+
+static void answer_suspect(struct worker *w, const struct succession *succession)
+{
+    if (succession->poison) {
+        log_error("connection %d: its request was in hand when a worker crashed, twice: answered with 500",
+                  succession->suspect);
+        connection_fail(w, succession->suspect, 500);
+    } else if (succession->suspect >= 0) {
+        connection_step(w, succession->suspect);
+    }
+}
+
+void succession_continue(struct worker *w, const struct succession *succession)
+{
+    for (uint32_t fd = 0; fd <= last_slot(w); fd++) {
+        const struct slot *slot = &w->cell.slots[fd];
+        uint8_t stage = slot->record[slot->current & 1].stage;
+        if (stage == STAGE_FREE || stage == STAGE_IDLE) {
+            continue;
+        }
+        watch_again(w, (int)fd);
+        if ((int)fd != succession->suspect) {
+            connection_step(w, (int)fd);
+        }
+    }
+    answer_suspect(w, succession);
+}

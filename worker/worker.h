@@ -1,0 +1,44 @@
+/* worker.h — what one worker process knows. Everything here is private and may be lost at any moment; what must not be
+ * lost is in the cell. */
+#ifndef PERDURE_WORKER_WORKER_H
+#define PERDURE_WORKER_WORKER_H
+
+#include "supervisor/inherit/cell.h"
+#include "supervisor/inherit/clock.h"
+#include "supervisor/inherit/contract.h"
+#include "supervisor/inherit/settings.h"
+#include "worker/desks.h"
+#include "worker/response.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct worker {
+    struct birth birth;
+    struct settings *settings;
+    struct responder *responder;
+    struct cell cell;
+    struct desks desks;
+    pid_t keeper_pid;
+    struct instant now;    /* of this turn of the loop */
+    uint64_t soonest_ms;   /* no deadline of a connection is earlier; it may be too early, never too late */
+    uint64_t swept_ms;     /* when deadlines were last looked through */
+    uint64_t trimmed_ms;   /* when caches were last trimmed */
+    uint8_t *unverified;   /* a bit per descriptor: adopted, the kernel not yet asked about it */
+    bool alone;            /* no predecessor's keeper holds our connections: close() alone ends them */
+    bool retiring;         /* exit at the end of this turn */
+    bool stopping;         /* every response is the last of its connection */
+    bool accepting;        /* the listeners are in the epoll set */
+    uint64_t rest_until_ms; /* accept rests: out of descriptors or connections */
+    struct instant stop_deadline;
+    int was_in_hand; /* the descriptor that the predecessor was stepping when it died, -1: none */
+    int giving_fd;   /* where this surplus worker's connections go, -1: it is not surplus */
+};
+
+/* Change the epoll registration of FD. A wrapper, because each caller treats failure as "can't happen but survive". */
+bool worker_watch(struct worker *w, int fd, int operation, uint32_t events);
+
+/* True if FD is one of the worker's own: a channel, a log, a listener; not a connection, nor a response's file. */
+bool worker_owns(const struct worker *w, int fd);
+
+#endif
