@@ -16,9 +16,10 @@ static uint32_t after_crash(struct backoff *backoff, bool was_short)
     if (backoff->crashes < UINT32_MAX) {
         backoff->crashes++;
     }
-    if (backoff->crashes > 1 && was_short) {
-        backoff->delay_ms = longer(backoff->delay_ms);
+    if (!was_short || backoff->crashes == 1) {
+        return 0; /* at once, but not forgotten */
     }
+    backoff->delay_ms = longer(backoff->delay_ms);
     return backoff->delay_ms;
 }
 

@@ -197,8 +197,8 @@ static void describe(const struct supervisor *s, const struct worker *w, int64_t
     } else {
         snprintf(how, sizeof how, "exit %d", death->exit_code);
     }
-    if (lived_ms < 0 && s->failure[0] != '\0') {
-        snprintf(text, bytes, "%s", s->failure);
+    if (lived_ms < 0 && s->said[0] != '\0') {
+        snprintf(text, bytes, "%s", s->said);
     } else if (lived_ms < 0 && w->killed_late != 0) {
         snprintf(text, bytes, "worker %u was not ready within ready_timeout", w->slot);
     } else if (lived_ms < 0) {
@@ -215,7 +215,7 @@ void roll_death(struct supervisor *s, const struct worker *w, enum backoff_death
     char reason[FAILURE_BYTES];
     describe(s, w, lived_ms, death, reason, sizeof reason);
     if (lived_ms < 0) {
-        s->failure[0] = '\0';
+        s->said[0] = '\0';
     }
     if (s->phase == PHASE_STARTING) {
         if (!s->failed) {

@@ -199,6 +199,9 @@ enum backoff_death succession_blame(enum birth_cause cause, const struct worker 
         bool from_outside = succession_fault(death) == BIRTH_KILLED && worker->killed_late == 0;
         return from_outside ? BACKOFF_KILL : BACKOFF_CRASH;
     }
+    if (ended_well(death) && (worker->state == WORKER_STOPPING || worker->state == WORKER_GIVING)) {
+        return BACKOFF_RETIRE;
+    }
     switch (cause) {
     case BIRTH_RELOAD:
     case BIRTH_UPGRADE:

@@ -286,8 +286,13 @@ static int fail(struct supervisor *s, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (s->ready_fd < 0 || (s->ledger != NULL && s->ledger->error_log_fd >= 0 && !s->ledger->error_log_is_syslog)) {
+    bool in_file =
+        s->ledger != NULL && s->settings != NULL && s->settings->error_log[0] == '/' && s->ledger->error_log_fd >= 0;
+    if (s->ready_fd < 0 || in_file) {
         log_error("%s", text);
+    }
+    if (s->ready_fd < 0 && in_file) {
+        dprintf(s->ledger->stderr_fd, "perdure: %s\n", text);
     }
     tell_starter(s, text);
     return 1;

@@ -61,8 +61,9 @@ struct supervisor {
     int signal_fd;
     int ready_fd;
     const char *ready_line; /* borrowed from the options; NULL: none, or printed */
-    bool failed;                 /* the start failed */
-    char failure[FAILURE_BYTES]; /* why a worker could not get ready, as it said itself; "": it did not say */
+    bool failed;            /* the start failed, because of */
+    char failure[FAILURE_BYTES];
+    char said[FAILURE_BYTES]; /* why a worker could not get ready, as it said itself; "": it did not say */
     uint64_t stop_deadline_ms;
     uint64_t hang_checked_ms;
     uint64_t mended_ms;

@@ -580,7 +580,7 @@ static void hear_ready(struct supervisor *s, struct worker *w, const struct repo
 static void hear_cannot(struct supervisor *s, struct worker *w, const struct report *report)
 {
     log_error("worker %u gen %u: cannot serve: %s", w->slot, w->generation, report->text);
-    snprintf(s->failure, sizeof s->failure, "%s", report->text);
+    snprintf(s->said, sizeof s->said, "%s", report->text);
 }
 
 static void hear_not_forked(struct supervisor *s, struct worker *w, const struct report *report)

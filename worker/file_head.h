@@ -43,7 +43,7 @@ enum { FILE_HEAD_BYTES_MAX = 768, SITE_HEADERS_BYTES_MAX = 4096 };
 /* The strong ETag is the file's inode, size and time of change to the nanosecond: another file under the same name,
  * or another state of the same, has another one. A file from the future is said to be from NOW (RFC 9110 section
  * 8.8.2.1). */
-struct file_head file_head_make(const struct file_description *description, time_t now);
+struct file_head file_head_make(const struct file_description *file, time_t now);
 
 /* For a page that was made just now: no validators, no ranges; not to be used again without asking. */
 struct file_head file_head_make_page(uint64_t bytes, struct text site_headers);

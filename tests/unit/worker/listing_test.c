@@ -57,11 +57,12 @@ static void assert_order(const char *const *texts, size_t count)
 {
     const char *at = page;
     for (size_t i = 0; i < count; i++) {
-        at = strstr(at, texts[i]);
-        if (!at) {
+        const char *found = strstr(at, texts[i]);
+        if (!found) {
             fail_msg("%s is not where it should be", texts[i]);
+            return;
         }
-        at++;
+        at = found + 1;
     }
 }
 

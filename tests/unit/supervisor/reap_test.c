@@ -1,0 +1,93 @@
+/* reap_test.c — a child's end is seen before it is reaped, and no other pid is ours. */
+#include "supervisor/reap.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* A child that waits for a signal. */
+static pid_t child(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    return pid;
+}
+
+static void await_end(pid_t pid)
+{
+    siginfo_t info;
+    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+    }
+}
+
+static void a_dead_child_is_ours_until_it_is_reaped(void **state)
+{
+    int status;
+    pid_t pid = child();
+    (void)state;
+    assert_true(reap_is_ours(pid));
+    assert_int_equal(reap_peek(), 0);
+    kill(pid, SIGTERM);
+    await_end(pid);
+    assert_int_equal(reap_peek(), pid);
+    assert_true(reap_is_ours(pid));
+    assert_true(reap(pid, &status));
+    assert_int_equal(WTERMSIG(status), SIGTERM);
+    assert_false(reap_is_ours(pid));
+    assert_false(reap(pid, &status));
+    assert_int_equal(reap_peek(), -1);
+}
+
+static void no_other_process_is_ours(void **state)
+{
+    (void)state;
+    assert_false(reap_is_ours(0));
+    assert_false(reap_is_ours(-1));
+    assert_false(reap_is_ours(1));
+    assert_false(reap_is_ours(getpid()));
+}
+
+static void a_status_is_read_as_signal_or_exit(void **state)
+{
+    uint64_t oom_kills = UINT64_MAX;
+    (void)state;
+    struct succession_death death = reap_death(SIGSEGV, &oom_kills);
+    assert_int_equal(death.signal, SIGSEGV);
+    assert_false(death.oom);
+    death = reap_death(3 << 8, &oom_kills);
+    assert_int_equal(death.signal, 0);
+    assert_int_equal(death.exit_code, 3);
+}
+
+static void a_kill_counts_as_oom_only_if_the_kernel_counted_one_more(void **state)
+{
+    uint64_t oom_kills = reap_oom_kills();
+    (void)state;
+    assert_false(reap_death(SIGKILL, &oom_kills).oom);
+    if (oom_kills > 0) {
+        uint64_t before = oom_kills - 1;
+        assert_true(reap_death(SIGKILL, &before).oom);
+        assert_false(reap_death(SIGKILL, &before).oom);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_dead_child_is_ours_until_it_is_reaped),
+        cmocka_unit_test(no_other_process_is_ours),
+        cmocka_unit_test(a_status_is_read_as_signal_or_exit),
+        cmocka_unit_test(a_kill_counts_as_oom_only_if_the_kernel_counted_one_more),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,110 @@
+/* roll_test.c — one worker at a time, and back when a new edition cannot live. */
+#include "supervisor/roll.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static struct workers workers;
+
+static int three_that_serve(void **state)
+{
+    (void)state;
+    workers_clear(&workers);
+    for (int i = 0; i < 3; i++) {
+        struct worker *w = workers_take(&workers);
+        w->state = WORKER_SERVING;
+        w->generation = 1;
+    }
+    return 0;
+}
+
+static void workers_are_rolled_one_at_a_time_in_order(void **state)
+{
+    uint32_t slot = 99;
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_NEXT);
+        assert_int_equal(slot, i);
+        workers.all[i].state = WORKER_RETIRING;
+        assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_WAIT);
+        workers.all[i].generation = 2;
+        workers.all[i].state = WORKER_ADOPTING;
+        assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_WAIT);
+        workers.all[i].state = WORKER_SERVING;
+    }
+    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_DONE);
+}
+
+static void one_that_is_dead_for_a_moment_holds_the_roll(void **state)
+{
+    uint32_t slot;
+    (void)state;
+    workers.all[2].state = WORKER_BACKING_OFF;
+    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_WAIT);
+}
+
+static void those_that_go_anyway_are_not_rolled(void **state)
+{
+    uint32_t slot;
+    (void)state;
+    workers.all[0].state = WORKER_GIVING;
+    workers.all[1].heir = 2;
+    workers.all[2].generation = 2;
+    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_DONE);
+}
+
+static void back_means_to_the_generation_before(void **state)
+{
+    uint32_t slot;
+    (void)state;
+    workers.all[1].generation = 2;
+    assert_int_equal(roll_outlook(&workers, 1, &slot), ROLL_NEXT);
+    assert_int_equal(slot, 1);
+}
+
+static void a_crash_before_ready_is_hopeless_at_once(void **state)
+{
+    uint32_t crashes = 0;
+    (void)state;
+    assert_true(roll_is_hopeless(&crashes, BACKOFF_CRASH, -1));
+}
+
+static void young_crashes_are_hopeless_when_there_are_many(void **state)
+{
+    uint32_t crashes = 0;
+    (void)state;
+    for (int i = 1; i < ROLL_CRASHES_MAX; i++) {
+        assert_false(roll_is_hopeless(&crashes, BACKOFF_CRASH, 100));
+    }
+    assert_true(roll_is_hopeless(&crashes, BACKOFF_CRASH, 100));
+}
+
+static void kills_and_old_age_are_no_argument_against_an_edition(void **state)
+{
+    uint32_t crashes = 0;
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        assert_false(roll_is_hopeless(&crashes, BACKOFF_KILL, -1));
+        assert_false(roll_is_hopeless(&crashes, BACKOFF_KILL, 5));
+        assert_false(roll_is_hopeless(&crashes, BACKOFF_RETIRE, 5));
+        assert_false(roll_is_hopeless(&crashes, BACKOFF_CRASH, ROLL_TRIAL_MS));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(workers_are_rolled_one_at_a_time_in_order, three_that_serve),
+        cmocka_unit_test_setup(one_that_is_dead_for_a_moment_holds_the_roll, three_that_serve),
+        cmocka_unit_test_setup(those_that_go_anyway_are_not_rolled, three_that_serve),
+        cmocka_unit_test_setup(back_means_to_the_generation_before, three_that_serve),
+        cmocka_unit_test(a_crash_before_ready_is_hopeless_at_once),
+        cmocka_unit_test(young_crashes_are_hopeless_when_there_are_many),
+        cmocka_unit_test(kills_and_old_age_are_no_argument_against_an_edition),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
