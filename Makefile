@@ -12,12 +12,13 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 BUILD   ?= build
 CC      ?= gcc
+PYTEST  ?= pytest-3
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith -Wformat=2 \
             -Wvla -Wundef -Wconversion -Wno-sign-conversion
 HARDEN   := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 OPTIMISE := -O2
-CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD) -DPERDURE_VERSION='"$(VERSION)"'
+CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD) -DPERDURE_VERSION='"$(VERSION)"' $(DEFINES)
 CFLAGS   += -std=gnu11 -g $(OPTIMISE) $(WARNINGS) $(HARDEN)
 LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS   += -lconfuse
@@ -32,7 +33,7 @@ JUDGE      := $(wildcard tests/judge/*.c)
 object     = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BINS := $(patsubst %.c,$(BUILD)/%,$(UNITS))
 
-.PHONY: all check check-unit check-e2e asan lint install clean judges
+.PHONY: all check check-unit check-e2e targets asan lint install clean judges
 all: $(BUILD)/perdure $(BUILD)/perdure-worker
 
 $(BUILD)/perdure: $(call object,supervisor/main.c) $(BUILD)/libsupervisor.a $(BUILD)/libinherit.a
@@ -66,8 +67,12 @@ judges: $(BUILD)/judge
 check: check-unit check-e2e
 check-unit: $(UNIT_BINS)
 	@scripts/unit $(UNIT_BINS)
-check-e2e: all judges
-	PERDURE_BUILD=$(abspath $(BUILD)) python3 -m pytest -q tests/e2e
+check-e2e: all judges targets
+	PERDURE_BUILD=$(abspath $(BUILD)) $(PYTEST) -q tests/e2e
+
+# The same programs with targets that crash or hang a worker (worker/test_target.h), for tests only.
+targets:
+	$(MAKE) BUILD=$(BUILD)/targets DEFINES=-DPERDURE_TEST_TARGETS all
 
 asan:
 	$(MAKE) BUILD=build/asan OPTIMISE='-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined' \

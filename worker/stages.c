@@ -12,6 +12,7 @@
 #include "supervisor/inherit/check.h"
 #include "supervisor/inherit/log.h"
 #include "worker/access_log.h"
+#include "worker/test_target.h"
 
 #include <errno.h>
 #include <string.h>
@@ -140,6 +141,7 @@ static enum onward take_request(struct worker *w, struct connection *c, const st
 {
     c->work.head_bytes = (uint32_t)request->head_bytes;
     c->work.next_at = c->work.head_at + c->work.head_bytes;
+    test_target(request);
     if (request->body == BODY_NONE) {
         answer_requests(w, c, request);
     } else if (request->body == BODY_LENGTH && request->content_length > w->settings->body_limit) {

@@ -1,0 +1,56 @@
+"""Fixtures of the end-to-end tests. See harness.py."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import harness  # noqa: E402  (found by the line above)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "sanitized: about conversations, not about speed: also run under the sanitizers")
+
+
+def pytest_sessionstart(session):
+    missing = [name for name in ("perdure", "perdure-worker", "judge") if not (harness.BUILD / name).exists()]
+    if missing and not session.config.option.collectonly:
+        print(f"not built in {harness.BUILD}: {' '.join(missing)}; run: make all judges", file=sys.stderr)
+
+
+@pytest.fixture
+def make_server():
+    """make_server(workers=2, key=value …) → a Server, not started yet; several if called again."""
+    servers = []
+
+    def make(**options):
+        server = harness.Server(**options)
+        servers.append(server)
+        return server
+
+    yield make
+    faults = []
+    for server in servers:
+        try:
+            server.close()
+        except AssertionError as fault:
+            faults.append(str(fault))
+    assert not faults, "\n".join(faults)
+
+
+@pytest.fixture
+def server(make_server):
+    """A Server that serves an empty directory, started, with two workers."""
+    return make_server().start()
+
+
+@pytest.fixture
+def loaded_server(make_server):
+    """make(**keys) → a Server, started, that serves the files the judge asks for."""
+    def make(**options):
+        server = make_server(**options)
+        harness.fill_corpus(server.root)
+        return server.start()
+
+    return make

@@ -1,0 +1,59 @@
+"""A request that kills its worker gets one more try and then 500, on its own connection; everybody else is served.
+
+The programs of `make targets` have targets that crash, hang, or eat memory; those that people run have nothing of it.
+"""
+import pytest
+
+from harness import BUILD, Server, wait_until
+
+
+class TargetServer(Server):
+    def command(self, verb, *arguments):
+        return [str(BUILD / "targets" / "perdure"), verb, "-c", str(self.config_path), *arguments]
+
+
+@pytest.fixture
+def targets():
+    server = TargetServer(workers=1, hang_timeout="300ms")
+    (server.root / "index.html").write_text("still here")
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("target, death", [("crash", "SIGABRT"), ("segv", "SIGSEGV"), ("exit", "exit 0")])
+def test_it_gets_500_and_an_idle_neighbour_notices_nothing(targets, target, death):
+    with targets.connect() as neighbour:
+        assert neighbour.get("/").body == b"still here"
+        answer = targets.get(f"/.test/{target}")
+        assert answer.status == 500
+        assert answer["connection"] == "close"
+        assert neighbour.get("/").body == b"still here"
+    assert targets.successions()["crash"] == 2
+    log = targets.log()
+    assert f"GET /.test/{target} HTTP/1.1, from 127." in log
+    assert death in log
+    assert "twice: answered with 500" in log
+
+
+def test_a_request_that_hangs_its_worker_gets_500_too(targets):
+    assert targets.get("/.test/hang").status == 500
+    assert targets.get("/").body == b"still here"
+    assert targets.successions()["hang"] == 2
+
+
+def test_status_names_the_request_that_was_in_hand(targets):
+    targets.get("/.test/segv")
+    wait_until(targets.is_serving, targets.log)
+    death = targets.workers()[0]["last_death"]
+    assert death["signal"] == 11
+    assert death["request"] == "GET /.test/segv HTTP/1.1"
+
+
+def test_the_programs_that_people_run_have_no_such_targets(server):
+    pid = server.workers()[0]["pid"]
+    for target in ("crash", "segv", "exit", "hang", "eat"):
+        assert server.get(f"/.test/{target}").status == 404
+    assert server.workers()[0]["pid"] == pid
+    assert b"/.test/" not in (BUILD / "perdure-worker").read_bytes()
+    assert b"/.test/" in (BUILD / "targets" / "perdure-worker").read_bytes()
