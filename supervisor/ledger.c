@@ -21,6 +21,9 @@ static void fill(struct ledger *ledger)
     ledger->present = ledger->good = (struct ledger_edition){.snapshot_fd = -1, .program_fd = -1};
     ledger->lock_fd = ledger->stderr_fd = ledger->error_log_fd = ledger->access_log_fd = -1;
     ledger->control.listener_fd = -1;
+    for (size_t i = 0; i < LEDGER_GIFTS_MAX; i++) {
+        ledger->gifts[i].fd = -1;
+    }
     workers_clear(&ledger->workers);
 }
 
@@ -115,6 +118,9 @@ void ledger_each_fd(struct ledger *ledger, void (*visit)(int32_t *fd, void *cont
     }
     for (size_t i = 0; i < ledger->next_listeners.count; i++) {
         visit_one(&ledger->next_listeners.all[i].fd, visit, context);
+    }
+    for (size_t i = 0; i < LEDGER_GIFTS_MAX; i++) {
+        visit_one(&ledger->gifts[i].fd, visit, context);
     }
     for (size_t i = 0; i < ledger->workers.count; i++) {
         visit_worker(&ledger->workers.all[i], visit, context);

@@ -19,6 +19,7 @@ enum {
     LEDGER_VERSION = 1, /* raised with every change of a structure in here, workers.h or listeners.h */
     LEDGER_RESULT_BYTES = 4096,
     LEDGER_COMMAND_BYTES = 4096,
+    LEDGER_GIFTS_MAX = 64,
 };
 
 enum ledger_rolling {
@@ -32,6 +33,14 @@ struct ledger_edition {
     uint32_t generation; /* 0: there is none */
     int32_t snapshot_fd;
     int32_t program_fd; /* of perdure-worker, O_PATH */
+};
+
+/* Connections on their way from a surplus worker to its heir. We hold the heir's end as well, so that what the heir has
+ * not received yet outlives it. */
+struct ledger_gift {
+    int32_t fd; /* -1: this place is free */
+    uint32_t heir;
+    int32_t heir_pid; /* the incarnation that was told to take */
 };
 
 /* What came of the last reload or restart, and when. */
@@ -74,6 +83,7 @@ struct ledger {
     struct listeners
         next_listeners; /* while rolling: those of the present edition; LISTENERS are still the good one's */
     struct workers workers;
+    struct ledger_gift gifts[LEDGER_GIFTS_MAX];
     struct ledger_result last_result;
     char rolling_text[LEDGER_RESULT_BYTES]; /* while rolling: what its result will say */
     uint64_t lost_connections;              /* with a worker and its keeper that died at once */

@@ -23,7 +23,7 @@ static int scan_line(const char *line, size_t length, char path[PATH_MAX])
         strlen(lexer.word) >= PATH_MAX) {
         return -1;
     }
-    snprintf(path, PATH_MAX, "%s", lexer.word);
+    memcpy(path, lexer.word, strlen(lexer.word) + 1);
     return 0;
 }
 

@@ -4,7 +4,10 @@
 #include "supervisor/inherit/log.h"
 #include "supervisor/tend.h"
 
+#include <errno.h>
 #include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 unsigned scale_wanted(const struct settings *settings)
 {
@@ -50,33 +53,87 @@ static struct worker *find_heir(struct workers *workers, const struct worker *su
     return NULL;
 }
 
-static void give(struct workers *workers, struct worker *surplus)
+static struct ledger_gift *free_place(struct ledger *ledger)
 {
-    struct worker *heir = find_heir(workers, surplus);
-    if (heir != NULL) {
-        tend_give(surplus, heir);
+    for (size_t i = 0; i < LEDGER_GIFTS_MAX; i++) {
+        if (ledger->gifts[i].fd < 0) {
+            return &ledger->gifts[i];
+        }
+    }
+    return NULL;
+}
+
+static void give(struct ledger *ledger, struct worker *surplus)
+{
+    const struct worker *heir = find_heir(&ledger->workers, surplus);
+    struct ledger_gift *gift = free_place(ledger);
+    int ends[2];
+    if (heir == NULL || gift == NULL || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        return; /* the next turn tries again */
+    }
+    tend_take(heir, ends[1]);
+    tend_give(surplus, heir, ends[0]);
+    close(ends[0]);
+    *gift = (struct ledger_gift){.fd = ends[1], .heir = heir->slot, .heir_pid = heir->pid};
+}
+
+/* True if nothing is left in the socket, and nobody will put anything into it. */
+static bool is_received(int fd)
+{
+    char byte;
+    ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+/* If the heir has died since, it may have done so before it read that order. Its successor gets it anew; to be told
+ * twice does no harm. */
+static void see_to_gift(struct ledger *ledger, struct ledger_gift *gift)
+{
+    if (is_received(gift->fd)) {
+        close_fd(&gift->fd);
+        return;
+    }
+    const struct worker *heir = &ledger->workers.all[gift->heir % WORKERS_MAX];
+    if (!worker_is_active(heir)) {
+        heir = find_heir(&ledger->workers, NULL);
+    }
+    if (heir != NULL && heir->state == WORKER_SERVING && heir->pid != gift->heir_pid) {
+        tend_take(heir, gift->fd);
+        gift->heir = heir->slot;
+        gift->heir_pid = heir->pid;
+    }
+}
+
+static void see_to_gifts(struct ledger *ledger)
+{
+    for (size_t i = 0; i < LEDGER_GIFTS_MAX; i++) {
+        if (ledger->gifts[i].fd >= 0) {
+            see_to_gift(ledger, &ledger->gifts[i]);
+        }
     }
 }
 
 /* The highest goes first. */
-static void give_surplus(struct workers *workers, size_t surplus)
+static void give_surplus(struct ledger *ledger, size_t surplus)
 {
+    struct workers *workers = &ledger->workers;
     for (uint32_t i = workers->count; i-- > 0 && surplus > 0;) {
         struct worker *w = &workers->all[i];
         if (w->state == WORKER_SERVING && w->heir < 0) {
-            give(workers, w);
+            give(ledger, w);
             surplus--;
         }
     }
 }
 
 /* One that succeeded a giver goes on giving. */
-static void give_again(struct workers *workers)
+static void give_again(struct ledger *ledger)
 {
+    struct workers *workers = &ledger->workers;
     for (uint32_t i = 0; i < workers->count; i++) {
         struct worker *w = &workers->all[i];
         if (w->state == WORKER_SERVING && w->heir >= 0) {
-            give(workers, w);
+            give(ledger, w);
         }
     }
 }
@@ -91,7 +148,8 @@ void scale_turn(struct supervisor *s)
     if (active < workers->wanted) {
         start_missing(s, workers->wanted - active);
     } else if (active > workers->wanted && s->ledger->rolling == ROLLING_NOT) {
-        give_surplus(workers, active - workers->wanted);
+        give_surplus(s->ledger, active - workers->wanted);
     }
-    give_again(workers);
+    give_again(s->ledger);
+    see_to_gifts(s->ledger);
 }

@@ -76,6 +76,16 @@ static void to_null(int fd, int flags)
     }
 }
 
+/* Close what the starter's shell happened to have open, but 0 to 2 and FD, which gets the number that is returned. */
+static int keep_only(int fd)
+{
+    if (fd != STDERR_FILENO + 1) {
+        dup3(fd, STDERR_FILENO + 1, O_CLOEXEC);
+    }
+    close_range(STDERR_FILENO + 2, ~0U, 0);
+    return STDERR_FILENO + 1;
+}
+
 /* The child: a session of its own, and no terminal, directory or output of the starter's is held on to. Descriptor 2
  * stays until the service answers; supervise sees to it. */
 static int become_supervisor(const char *config, int ready_fd)
@@ -83,6 +93,7 @@ static int become_supervisor(const char *config, int ready_fd)
     setsid();
     to_null(STDIN_FILENO, O_RDONLY);
     to_null(STDOUT_FILENO, O_WRONLY);
+    ready_fd = keep_only(ready_fd);
     if (chdir("/") != 0) {
         return 1;
     }

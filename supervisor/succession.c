@@ -8,10 +8,17 @@ static struct succession_step step(enum succession_act act, uint32_t delay_ms)
     return (struct succession_step){.act = act, .delay_ms = delay_ms};
 }
 
-/* A dead worker's place is taken by a successor if there is somebody who kept its connections. */
-static struct succession_step replace(const struct succession_facts *facts, uint32_t delay_ms)
+/* Nothing is left to succeed. A surplus worker had nothing else to do but to give that away. */
+static struct succession_step renew(const struct worker *worker, uint32_t delay_ms)
 {
-    return step(facts->keeper_holds ? ACT_SUCCEED : ACT_RENEW, delay_ms);
+    return worker->heir >= 0 ? step(ACT_END, 0) : step(ACT_RENEW, delay_ms);
+}
+
+/* A dead worker's place is taken by a successor if there is somebody who kept its connections. */
+static struct succession_step replace(const struct worker *worker, const struct succession_facts *facts,
+                                      uint32_t delay_ms)
+{
+    return facts->keeper_holds ? step(ACT_SUCCEED, delay_ms) : renew(worker, delay_ms);
 }
 
 static bool ended_well(const struct succession_death *death)
@@ -34,19 +41,19 @@ static struct succession_step on_not_forked(enum worker_state state)
     return state == WORKER_SUCCEEDING ? step(ACT_SUCCEED, SUCCESSION_FORK_RETRY_MS) : step(ACT_NOTHING, 0);
 }
 
-static struct succession_step on_died(enum worker_state state, const struct succession_facts *facts)
+static struct succession_step on_died(const struct worker *worker, const struct succession_facts *facts)
 {
     if (facts->ending) {
         return step(ACT_END, 0);
     }
-    switch (state) {
+    switch ((enum worker_state)worker->state) {
     case WORKER_STARTING:
         return step(ACT_RENEW, facts->delay_ms);
     case WORKER_SERVING:
     case WORKER_RETIRING:
     case WORKER_SHOT:
     case WORKER_ADOPTING:
-        return replace(facts, facts->delay_ms);
+        return replace(worker, facts, facts->delay_ms);
     case WORKER_GIVING:
     case WORKER_STOPPING:
         /* It had leave to go, but not this way: the successor finishes what it left. */
@@ -63,9 +70,9 @@ static struct succession_step on_died(enum worker_state state, const struct succ
     return step(ACT_NOTHING, 0);
 }
 
-static struct succession_step on_keeper_died(enum worker_state state, const struct succession_facts *facts)
+static struct succession_step on_keeper_died(const struct worker *worker, const struct succession_facts *facts)
 {
-    switch (state) {
+    switch ((enum worker_state)worker->state) {
     case WORKER_SERVING:
     case WORKER_RETIRING: /* perhaps it has not read that order yet */
     case WORKER_GIVING:
@@ -76,7 +83,7 @@ static struct succession_step on_keeper_died(enum worker_state state, const stru
         if (facts->successor_holds) {
             return step(ACT_AWAIT, 0);
         }
-        return step(facts->ending ? ACT_END : ACT_RENEW, 0);
+        return facts->ending ? step(ACT_END, 0) : renew(worker, 0);
     case WORKER_EMPTY:
     case WORKER_STARTING:
     case WORKER_SHOT:
@@ -88,9 +95,9 @@ static struct succession_step on_keeper_died(enum worker_state state, const stru
     return step(ACT_NOTHING, 0);
 }
 
-static struct succession_step on_patience(enum worker_state state, const struct succession_facts *facts)
+static struct succession_step on_patience(const struct worker *worker, const struct succession_facts *facts)
 {
-    switch (state) {
+    switch ((enum worker_state)worker->state) {
     case WORKER_STARTING:
     case WORKER_ADOPTING:
         return step(ACT_KILL, 0);
@@ -101,7 +108,7 @@ static struct succession_step on_patience(enum worker_state state, const struct 
     case WORKER_ENDING:
         return step(ACT_KILL_KEEPER, 0);
     case WORKER_BACKING_OFF:
-        return facts->ending ? step(ACT_END, 0) : replace(facts, 0);
+        return facts->ending ? step(ACT_END, 0) : replace(worker, facts, 0);
     case WORKER_EMPTY:
     case WORKER_SERVING:
     case WORKER_GIVING:
@@ -130,11 +137,11 @@ struct succession_step succession_decide(const struct worker *worker, enum succe
     case EVENT_NOT_FORKED:
         return on_not_forked(state);
     case EVENT_DIED:
-        return on_died(state, facts);
+        return on_died(worker, facts);
     case EVENT_KEEPER_DIED:
-        return on_keeper_died(state, facts);
+        return on_keeper_died(worker, facts);
     case EVENT_PATIENCE:
-        return on_patience(state, facts);
+        return on_patience(worker, facts);
     case EVENT_HUNG:
         return on_hung(state);
     }

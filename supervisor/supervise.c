@@ -1,11 +1,14 @@
 /* supervise.c — the supervisor's start, its loop, and what happens on each event; see supervise.h.
  *
  * It never exits for the machine's trouble, and it never reads a byte from a client of the service. Reading order: the
- * loop here; tend.c for what becomes of workers, succession.c for why; reload.c and roll.c; stop.c. */
+ * loop here; hear.c and deaths.c for what happens to workers, succession.c for what is to
+ * follow, tend.c for how; reload.c and roll.c; stop.c. */
 #include "supervisor/supervise.h"
 
+#include "supervisor/begin.h"
+#include "supervisor/deaths.h"
 #include "supervisor/hang.h"
-#include "supervisor/identity.h"
+#include "supervisor/hear.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/notify.h"
 #include "supervisor/reap.h"
@@ -20,13 +23,12 @@
 #include "supervisor/tend.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -168,16 +170,6 @@ static void say_serving(const struct supervisor *s)
     notify_ready(getpid(), status);
 }
 
-/* Let go of whoever started us. */
-static void tell_starter(struct supervisor *s, const char *text)
-{
-    if (s->ready_fd >= 0) {
-        ssize_t ignored = write(s->ready_fd, text, strlen(text));
-        (void)ignored;
-    }
-    close_fd(&s->ready_fd);
-}
-
 /* All workers of the first generation are ready. */
 static void begin_to_run(struct supervisor *s)
 {
@@ -188,7 +180,11 @@ static void begin_to_run(struct supervisor *s)
         dup2(s->ledger->error_log_fd, STDERR_FILENO);
         log_to_syslog();
     }
-    tell_starter(s, "ready\n");
+    /* The starter's stderr may be a pipe whose reader waits for its end. */
+    if (s->ledger->foreground == 0) {
+        close_fd(&s->ledger->stderr_fd);
+    }
+    begin_tell_starter(s, "ready\n");
     if (s->ready_line != NULL) {
         puts(s->ready_line);
         fflush(stdout);
@@ -221,7 +217,7 @@ static void on_event(struct supervisor *s, uint64_t data)
         read_requests(s);
         return;
     case WATCH_SLOT:
-        tend_hear(s, &s->ledger->workers.all[(uint32_t)data % WORKERS_MAX]);
+        hear_worker(s, &s->ledger->workers.all[(uint32_t)data % WORKERS_MAX]);
         return;
     case WATCH_RELOAD:
         reload_hear(s);
@@ -262,7 +258,7 @@ static void turn(struct supervisor *s, int sleep_ms)
     for (int i = 0; i < count; i++) {
         on_event(s, events[i].data.u64);
     }
-    tend_reap(s);
+    deaths_reap(s);
 }
 
 static void loop(struct supervisor *s)
@@ -275,28 +271,6 @@ static void loop(struct supervisor *s)
 }
 
 /* ---- the start ---- */
-
-static int fail(struct supervisor *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* The start failed: say why to whoever started us, and to the log if that is elsewhere. */
-static int fail(struct supervisor *s, const char *format, ...)
-{
-    char text[2048];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    bool in_file =
-        s->ledger != NULL && s->settings != NULL && s->settings->error_log[0] == '/' && s->ledger->error_log_fd >= 0;
-    if (s->ready_fd < 0 || in_file) {
-        log_error("%s", text);
-    }
-    if (s->ready_fd < 0 && in_file) {
-        dprintf(s->ledger->stderr_fd, "perdure: %s\n", text);
-    }
-    tell_starter(s, text);
-    return 1;
-}
 
 static void raise_limits(void)
 {
@@ -327,148 +301,29 @@ static struct supervisor *supervisor_new(void)
     return s;
 }
 
-static void note_command_line(struct ledger *ledger)
+static void supervisor_free(struct supervisor *s)
 {
-    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, ledger->command, sizeof ledger->command - 1) : 0;
-    ledger->command_bytes = length > 0 ? (uint32_t)length : 0;
-    if (fd >= 0) {
-        close(fd);
+    if (s->settings != NULL) {
+        settings_free(s->settings);
     }
-}
-
-static void fill_ledger(struct supervisor *s, const struct supervise_options *options)
-{
-    struct ledger *ledger = s->ledger;
-    ledger->supervisor_pid = getpid();
-    ledger->foreground = options->foreground;
-    ledger->started = clock_wall_seconds();
-    ledger->started_ms = clock_now().ms;
-    ledger->images = 1;
-    ledger->oom_kills = reap_oom_kills();
-    ledger->config_is_text = options->config_text != NULL;
-    ledger->stderr_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    snprintf(ledger->config_path, sizeof ledger->config_path, "%s", options->config_path);
-    snprintf(ledger->run_dir, sizeof ledger->run_dir, "%s", s->settings->run_dir);
-    note_command_line(ledger);
-}
-
-/* The first edition: the configuration, parsed in a process of its own, and the worker program. */
-static bool load_edition(struct supervisor *s, const struct supervise_options *options)
-{
-    struct ledger *ledger = s->ledger;
-    char error[SETTINGS_ERROR_BYTES];
-    char why[PROGRAM_ERROR_BYTES];
-    ledger->present.generation = ledger->generation = 1;
-    ledger->present.snapshot_fd = snapshot_take(options->config_path, options->config_text, error);
-    s->settings = ledger->present.snapshot_fd >= 0 ? settings_parse(ledger->present.snapshot_fd, error) : NULL;
-    if (s->settings == NULL) {
-        fail(s, "%s", error);
-        return false;
+    if (s->ledger != NULL) {
+        munmap(s->ledger, sizeof *s->ledger);
     }
-    if (!program_own_path(ledger->own_path)) {
-        fail(s, "/proc/self/exe: %s; mount /proc", strerror(errno));
-        return false;
-    }
-    ledger->present.program_fd = program_open_worker(ledger->own_path, ledger->worker_path, why);
-    if (ledger->present.program_fd < 0) {
-        fail(s, "%s", why);
-        return false;
-    }
-    return true;
-}
-
-static bool find_user(struct supervisor *s)
-{
-    char error[PRIVILEGE_ERROR_BYTES];
-    bool found = privilege_find(s->settings->user, &s->privilege, error);
-    if (!found) {
-        fail(s, "%s", error);
-    }
-    return found;
-}
-
-/* From here on we are the supervisor of this run directory. Returns false with *exit_code. */
-static bool claim(struct supervisor *s, int *exit_code)
-{
-    char error[IDENTITY_ERROR_BYTES];
-    pid_t holder = 0;
-    switch (identity_take(s->settings->run_dir, &s->ledger->lock_fd, &holder, error)) {
-    case IDENTITY_OURS:
-        break;
-    case IDENTITY_TAKEN:
-        fprintf(stderr, "perdure: already running: supervisor pid %d in %s\n", holder, s->settings->run_dir);
-        close_fd(&s->ready_fd);
-        *exit_code = s->ledger->foreground ? 1 : 0;
-        return false;
-    case IDENTITY_FAULT:
-        *exit_code = fail(s, "%s", error);
-        return false;
-    }
-    char control_error[CONTROL_ERROR_BYTES];
-    if (identity_write_pid(s->settings->run_dir, getpid(), error) != 0) {
-        *exit_code = fail(s, "%s", error);
-        return false;
-    }
-    s->control = control_open(s->settings->run_dir, control_error);
-    if (s->control == NULL || !watch_add(s, control_fd(s->control), EPOLLIN, WATCH_CONTROL, 0)) {
-        *exit_code = fail(s, "%s", s->control == NULL ? control_error : strerror(errno));
-        return false;
-    }
-    return true;
-}
-
-static bool open_all(struct supervisor *s)
-{
-    static const struct listeners none;
-    char error[LISTENERS_ERROR_BYTES];
-    struct logs logs;
-    if (listeners_prepare(&none, s->settings, &s->ledger->listeners, error) != 0) {
-        s->ledger->listeners.count = 0;
-        fail(s, "%s", error);
-        return false;
-    }
-    if (!logs_open(s->settings, s->ledger->foreground != 0, s->ledger->stderr_fd, &logs, error)) {
-        fail(s, "%s", error);
-        return false;
-    }
-    relog_use(s, &logs);
-    return true;
-}
-
-static void start_workers(struct supervisor *s)
-{
-    struct workers *workers = &s->ledger->workers;
-    workers->wanted = scale_wanted(s->settings);
-    for (uint32_t i = 0; i < workers->wanted; i++) {
-        tend_start(s, workers_take(workers));
-    }
-}
-
-/* Leave nothing behind but the lock file. */
-static void leave(struct supervisor *s)
-{
-    if (s->control != NULL) {
-        control_close(s->control);
-    }
-    if (s->ledger != NULL && s->ledger->lock_fd >= 0) {
-        listeners_close(&s->ledger->listeners);
-        identity_remove_pid(s->ledger->run_dir);
-    }
+    free(s);
 }
 
 static int run_until_stopped(struct supervisor *s)
 {
     loop(s);
     if (s->failed) {
-        fail(s, "%s", s->failure);
+        begin_fail(s, "%s", s->failure);
     } else if (s->ready_fd >= 0) {
-        fail(s, "stopped while it started");
+        begin_fail(s, "stopped while it started");
         s->failed = true;
     } else {
         log_info("stopped");
     }
-    leave(s);
+    begin_undo(s);
     return s->failed ? 1 : 0;
 }
 
@@ -476,29 +331,13 @@ int supervise(const struct supervise_options *options)
 {
     struct supervisor *s = supervisor_new();
     int exit_code = 1;
-    s->ready_fd = options->ready_fd;
-    s->ready_line = options->ready_line;
     s->phase = PHASE_STARTING;
     log_name("supervisor");
-    s->ledger = ledger_create(&s->ledger_fd);
-    if (s->ledger == NULL) {
-        return fail(s, "no memory for the ledger: %s", strerror(errno));
+    if (begin(s, options, &exit_code)) {
+        exit_code = run_until_stopped(s);
     }
-    s->ledger->foreground = options->foreground;
-    if (!load_edition(s, options) || !find_user(s)) {
-        return 1;
-    }
-    fill_ledger(s, options);
-    if (!claim(s, &exit_code)) {
-        leave(s);
-        return exit_code;
-    }
-    if (!open_all(s)) {
-        leave(s);
-        return 1;
-    }
-    start_workers(s);
-    return run_until_stopped(s);
+    supervisor_free(s);
+    return exit_code;
 }
 
 /* ---- once more ---- */
@@ -516,7 +355,9 @@ int supervise_again(void)
     if (!restart_adopt(s) || !watch_add(s, control_fd(s->control), EPOLLIN, WATCH_CONTROL, 0)) {
         return 1;
     }
-    return run_until_stopped(s);
+    int exit_code = run_until_stopped(s);
+    supervisor_free(s);
+    return exit_code;
 }
 
 void supervise_print_contract(void)

@@ -1,15 +1,21 @@
-/* tend.h — looks after the workers: hears them and their keepers, and carries out what succession.c decides. */
+/* tend.h — looks after the workers: carries out what succession.c decides. */
 #ifndef PERDURE_TEND_H
 #define PERDURE_TEND_H
 
 #include "supervisor/succession.h"
 #include "supervisor/supervisor.h"
 
-/* Read everything that the worker and its keepers have said. */
-void tend_hear(struct supervisor *s, struct worker *w);
+/* Do to W what was decided. */
+void tend_act(struct supervisor *s, struct worker *w, struct succession_step step);
 
-/* Reap every child that has ended, and do what follows. Returns false when there is no child left. */
-bool tend_reap(struct supervisor *s);
+/* What a decision about W rests on, but for a death. */
+struct succession_facts tend_facts(const struct supervisor *s, const struct worker *w);
+
+/* Worker and keeper are gone: count and log their connections, forget the cell. */
+void tend_mourn(struct supervisor *s, struct worker *w);
+
+/* Empty W's slot if it is ending and nobody of it is left. */
+void tend_end_if_alone(struct supervisor *s, struct worker *w);
 
 /* See to what has waited long enough. Returns the nearest deadline of any worker, UINT64_MAX: none. */
 uint64_t tend_clock(struct supervisor *s);
@@ -26,8 +32,11 @@ void tend_retire(struct supervisor *s, struct worker *w, enum birth_cause cause)
 /* Tell a serving worker to stop gracefully. */
 void tend_stop(struct supervisor *s, struct worker *w);
 
-/* W is surplus: tell it to hand its connections to HEIR and to exit then. False if that is not possible now. */
-bool tend_give(struct worker *w, struct worker *heir);
+/* W is surplus: tell it to hand its connections over through the socket GIVING_FD, and to exit then. */
+void tend_give(struct worker *w, const struct worker *heir, int giving_fd);
+
+/* Tell HEIR to take the connections that come out of the socket TAKING_FD. */
+void tend_take(const struct worker *heir, int taking_fd);
 
 /* Tell a serving or giving worker to use the log files of the ledger from now on. */
 void tend_reopen(const struct supervisor *s, const struct worker *w);

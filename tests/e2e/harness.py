@@ -141,6 +141,7 @@ class Server:
         self.error_log = self.directory / "error.log"
         self.access_log = self.directory / "access.log"
         self.config_path = self.directory / "perdure.conf"
+        self.good_path = self.directory / "good.conf"  # what write_config() wrote last that was no TEXT
         self.token = f"PERDURE_TEST={self.directory.name}"
         self.listeners = [f"{self.host}:{self.port}"]
         self.site = {"listing": listing}
@@ -179,9 +180,17 @@ class Server:
         return "\n".join(lines) + "\n"
 
     def write_config(self, text=None, **keys):
-        """Keys given change what is kept; TEXT is written as it stands."""
+        """Keys given change what is kept. TEXT is written as it stands, and may be bad: the verbs that look for a
+        running perdure are then given the last good one beside it."""
         self.keys.update(keys)
         self.config_path.write_text(self.config_text() if text is None else text)
+        if text is None:
+            self.good_path.write_text(self.config_text())
+
+    def config_text_after(self, text):
+        """The config with TEXT before it, which may set keys that are set further down: those are left out."""
+        begins = text.lstrip().split(" ")[0] + " ="
+        return text + "".join(line + "\n" for line in self.config_text().splitlines() if not line.startswith(begins))
 
     # ---- verbs ----
 
@@ -189,13 +198,13 @@ class Server:
         name, _, value = self.token.partition("=")
         return {**os.environ, name: value}
 
-    def command(self, verb, *arguments):
-        return [str(BUILD / "perdure"), verb, "-c", str(self.config_path), *arguments]
+    def command(self, verb, *arguments, config=None):
+        return [str(BUILD / "perdure"), verb, "-c", str(config or self.config_path), *arguments]
 
-    def verb(self, verb, *arguments, seconds=60):
+    def verb(self, verb, *arguments, seconds=60, config=None):
         # Into files: one who held on to a pipe would make us wait for it, instead of failing the test that is about it.
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            done = subprocess.run(self.command(verb, *arguments), stdout=out, stderr=err, timeout=seconds,
+            done = subprocess.run(self.command(verb, *arguments, config=config), stdout=out, stderr=err, timeout=seconds,
                                   stdin=subprocess.DEVNULL, env=self.environment(), check=False)
             out.seek(0)
             err.seek(0)
@@ -218,8 +227,8 @@ class Server:
         assert self.foreground.poll() is None, self.log()
         return self
 
-    def stop(self, *arguments):
-        done = self.verb("stop", *arguments)
+    def stop(self, *arguments, config=None):
+        done = self.verb("stop", *arguments, config=config)
         if self.foreground is not None:
             self.foreground.wait(PATIENCE_S)
         return done
@@ -233,7 +242,7 @@ class Server:
 
     def status(self):
         """What `status --json` says, or None if nobody answers."""
-        done = self.verb("status", "--json")
+        done = self.verb("status", "--json", config=self.good_path)
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def workers(self):
@@ -303,8 +312,8 @@ class Server:
     # ---- the end ----
 
     def stop_if_running(self):
-        if self.verb("status").returncode == 0:
-            done = self.stop("--now")
+        if self.verb("status", config=self.good_path).returncode == 0:
+            done = self.stop("--now", config=self.good_path)
             assert done.returncode == 0, f"stop --now: {done.stdout}{done.stderr}"
         if self.foreground is not None and self.foreground.poll() is None:
             self.foreground.terminate()
@@ -331,7 +340,7 @@ class Server:
                 assert words not in self.log() + self.said, f'the log says "{words}"'
         finally:
             self.kill_leftovers()
-            print(f"---- config\n{self.config_path.read_text(errors='replace')}---- verbs\n{self.said}"
+            print(f"---- config\n{self.config_text()}---- verbs\n{self.said}"
                   f"---- log\n{self.log()[-20000:]}")
             shutil.rmtree(self.directory, ignore_errors=True)
 

@@ -11,7 +11,7 @@
 
 static struct worker in_state(enum worker_state state)
 {
-    return (struct worker){.state = state, .cause = BIRTH_KILLED, .retire_cause = BIRTH_RELOAD};
+    return (struct worker){.state = state, .cause = BIRTH_KILLED, .retire_cause = BIRTH_RELOAD, .heir = -1};
 }
 
 static struct succession_step decide(enum worker_state state, enum succession_event event,
@@ -42,6 +42,18 @@ static void worker_and_keeper_dead_at_once_are_replaced_by_a_fresh_one(void **st
     assert_int_equal(decide(WORKER_SERVING, EVENT_DIED, lost).act, ACT_RENEW);
     assert_int_equal(decide(WORKER_ADOPTING, EVENT_DIED, lost).act, ACT_RENEW);
     assert_int_equal(decide(WORKER_STARTING, EVENT_DIED, kept).act, ACT_RENEW);
+}
+
+static void a_surplus_worker_that_has_nothing_left_to_give_is_not_replaced(void **state)
+{
+    static const enum worker_state states[] = {WORKER_SERVING, WORKER_SHOT, WORKER_ADOPTING};
+    (void)state;
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        struct worker w = in_state(states[i]);
+        w.heir = 0;
+        assert_int_equal(succession_decide(&w, EVENT_DIED, &lost).act, ACT_END);
+        assert_int_equal(succession_decide(&w, EVENT_DIED, &kept).act, ACT_SUCCEED);
+    }
 }
 
 static void the_backoffs_delay_is_kept(void **state)
@@ -222,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dead_worker_is_succeeded_by_its_keeper),
         cmocka_unit_test(worker_and_keeper_dead_at_once_are_replaced_by_a_fresh_one),
+        cmocka_unit_test(a_surplus_worker_that_has_nothing_left_to_give_is_not_replaced),
         cmocka_unit_test(the_backoffs_delay_is_kept),
         cmocka_unit_test(one_that_had_leave_to_go_is_not_succeeded),
         cmocka_unit_test(at_the_end_of_everything_nobody_is_succeeded),

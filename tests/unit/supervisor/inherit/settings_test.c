@@ -68,7 +68,10 @@ static char *replaced(const char *text, const char *from, const char *to)
     char *result = calloc(1, strlen(text) * (strlen(to) + 1) + 1), *out = result;
     while (*text != '\0') {
         bool here_it_is = strncmp(text, from, strlen(from)) == 0;
-        out = stpncpy(out, here_it_is ? to : text, here_it_is ? strlen(to) : 1);
+        const char *next = here_it_is ? to : text;
+        size_t length = here_it_is ? strlen(to) : 1;
+        memcpy(out, next, length);
+        out += length;
         text += here_it_is ? strlen(from) : 1;
     }
     return result;
@@ -347,6 +350,25 @@ static void a_nul_byte_is_refused(void **state)
     assert_string_equal(error, expected);
 }
 
+static void a_word_may_have_some_kilobytes_and_not_more(void **state)
+{
+    (void)state;
+    static const char *const quotes[] = {"\"", "'", ""};
+    for (size_t i = 0; i < sizeof quotes / sizeof quotes[0]; i++) {
+        char word[10000] = "", text[11000], error[SETTINGS_ERROR_BYTES];
+        memset(word, 'x', sizeof word - 1);
+        snprintf(text, sizeof text, "workers = 2\nerror_log = %s/%s%s\nsite \"*\" { root = \"/\" }\n", quotes[i], word,
+                 quotes[i]);
+        assert_int_equal(snapshot_take("text", text, error), -1);
+        assert_non_null(strstr(error, "text:2: a word of more than 81"));
+        word[8000] = '\0';
+        snprintf(text, sizeof text, "workers = 2\nerror_log = %s/%s%s\nsite \"*\" { root = \"/\" }\n", quotes[i], word,
+                 quotes[i]);
+        assert_int_equal(snapshot_take("text", text, error), -1);
+        assert_non_null(strstr(error, "text:2: error_log is longer than 4095 bytes"));
+    }
+}
+
 static void bounds_are_allowed_and_what_is_beyond_is_not(void **state)
 {
     (void)state;
@@ -510,6 +532,40 @@ static void after_all_these_a_good_snapshot_still_loads(void **state)
     settings_free(load("good_include.conf", NULL));
 }
 
+/* One good snapshot by hand, and then each of its numbers, in turn, wrong. */
+static void a_snapshot_of_another_form_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        bool good;
+        const char *head;
+    } cases[] = {
+        {true, "perdure-snapshot 1 1 4\n/runfile 1 1 26\na/"},
+        {false, "perdure-snapshot 2 1 4\n/runfile 1 1 26\na/"},
+        {false, "perdure-snapshot 1 2 4\n/runfile 1 1 26\na/"},
+        {false, "perdure-snapshot 1 1 5\n/runfile 1 1 26\na/"},
+        {false, "perdure-snapshot 1 1 4\nxrunfile 1 1 26\na/"},
+        {false, "perdure-snapshot 1 1 4\n/runfile 2 1 26\na/"},
+        {false, "perdure-snapshot 1 1 4\n/runfile 1 2 26\na/"},
+        {false, "perdure-snapshot 1 1 4\n/runfile 1 1 27\na/"},
+        {false, "perdure-snapshot 1 1 4\n/runfile 1 1 25\na/"},
+        {false, "perdure-snapshot 1 1 4\n/runfile 1 1 -26\na/"},
+        {false, "perdure-snapshot 1 1 4\n/runfile 1 1 99999999999999999999999\na/"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char bytes[256], error[SETTINGS_ERROR_BYTES] = "";
+        int length = snprintf(bytes, sizeof bytes, "%ssite \"*\" { root = \"/srv\" }", cases[i].head);
+        int fd = memfd_create("test", MFD_CLOEXEC);
+        assert_int_equal(write(fd, bytes, (size_t)length), length);
+        struct settings *settings = settings_parse(fd, error);
+        if ((settings != NULL) != cases[i].good) {
+            fail_msg("%s: %s", cases[i].head, settings != NULL ? "was taken" : error);
+        }
+        settings_free(settings);
+        close(fd);
+    }
+}
+
 static void what_is_no_memfd_is_refused(void **state)
 {
     (void)state;
@@ -640,12 +696,14 @@ int main(void)
         cmocka_unit_test(lines_may_end_as_on_windows),
         cmocka_unit_test(the_environment_is_not_read),
         cmocka_unit_test(a_nul_byte_is_refused),
+        cmocka_unit_test(a_word_may_have_some_kilobytes_and_not_more),
         cmocka_unit_test(bounds_are_allowed_and_what_is_beyond_is_not),
         cmocka_unit_test(numbers_are_printed_in_their_nicest_unit),
         cmocka_unit_test(a_slip_is_met_with_the_nearest_key),
         cmocka_unit_test(random_bytes_are_refused),
         cmocka_unit_test(a_damaged_snapshot_is_refused_or_read),
         cmocka_unit_test(after_all_these_a_good_snapshot_still_loads),
+        cmocka_unit_test(a_snapshot_of_another_form_is_refused),
         cmocka_unit_test(what_is_no_memfd_is_refused),
         cmocka_unit_test(every_key_is_in_the_manual_with_default_and_bounds),
         cmocka_unit_test(every_entry_of_the_manual_is_a_key),

@@ -1,0 +1,146 @@
+/* deaths.c — see deaths.h. A report that was sent before a death is in the channel's queue when the death shows, so the
+ * queue is emptied first: one that said READY and died was ready. */
+#include "supervisor/deaths.h"
+
+#include "supervisor/bury.h"
+#include "supervisor/channels.h"
+#include "supervisor/hear.h"
+#include "supervisor/inherit/log.h"
+#include "supervisor/reap.h"
+#include "supervisor/reload.h"
+#include "supervisor/roll.h"
+#include "supervisor/tend.h"
+
+/* W is dead: who keeps its connections now? If it was only on its way, that is its predecessor's keeper; its own one,
+ * which has the very same descriptors, only if that is dead. */
+static void settle_keeper(struct supervisor *s, struct worker *w)
+{
+    if (w->state != WORKER_ADOPTING || channels_is_held(w->keeper_fd) || !channels_is_held(w->next_keeper_fd)) {
+        channels_close_next(s, w);
+        return;
+    }
+    channels_dismiss(s, w, &w->keeper_fd, &w->keeper_pid);
+    w->keeper_fd = w->next_keeper_fd;
+    w->keeper_pid = w->next_keeper_pid;
+    w->next_keeper_fd = -1;
+    w->next_keeper_pid = 0;
+    watch_close(s, &w->next_control_fd);
+}
+
+void deaths_worker(struct supervisor *s, struct worker *w, int status)
+{
+    struct succession_death death = reap_death(status, &s->ledger->oom_kills);
+    bool was_ready = w->state != WORKER_STARTING && w->state != WORKER_ADOPTING;
+    int64_t lived_ms = was_ready ? (int64_t)(clock_now().ms - w->ready_ms) : -1;
+    enum birth_cause cause = succession_cause(w, &death);
+    enum backoff_death blame = succession_blame(cause, w, &death);
+    if (was_ready) {
+        w->died_us = clock_now_us();
+        w->signal = death.signal;
+    }
+    bury(s, w, &death, cause, was_ready);
+    w->pid = 0;
+    w->cause = cause;
+    watch_close(s, &w->control_fd);
+    settle_keeper(s, w);
+    roll_death(s, w, blame, lived_ms, &death);
+    struct succession_facts facts = tend_facts(s, w);
+    facts.death = death;
+    if (!facts.keeper_holds && !facts.ending && blame != BACKOFF_RETIRE) {
+        tend_mourn(s, w);
+    }
+    facts.delay_ms = backoff_after(&w->backoff, blame, lived_ms);
+    if (facts.delay_ms != 0 && !facts.ending) {
+        log_warn("worker %u gen %u: cannot live long (%u times in a row): waiting %u ms before the next", w->slot,
+                 w->generation, w->backoff.crashes, facts.delay_ms);
+    }
+    tend_act(s, w, succession_decide(w, EVENT_DIED, &facts));
+}
+
+static void keeper_died(struct supervisor *s, struct worker *w)
+{
+    w->keeper_pid = 0;
+    if (w->state == WORKER_SERVING && s->phase != PHASE_ENDING) {
+        log_warn("keeper %u: died; worker %u makes another", w->slot, w->slot);
+    }
+    tend_event(s, w, EVENT_KEEPER_DIED);
+    tend_end_if_alone(s, w);
+}
+
+static void leaving_left(struct supervisor *s, struct worker *w, pid_t pid)
+{
+    for (size_t i = 0; i < WORKER_LEAVING_MAX; i++) {
+        if (w->leaving[i].pid == pid) {
+            channels_forget_leaving(s, &w->leaving[i]);
+        }
+    }
+    channels_tell_alone(w);
+    tend_end_if_alone(s, w);
+}
+
+static void hear_all(struct supervisor *s)
+{
+    for (uint32_t i = 0; i < s->ledger->workers.count; i++) {
+        hear_worker(s, &s->ledger->workers.all[i]);
+    }
+}
+
+static void remember_stranger(struct supervisor *s, pid_t pid, int status)
+{
+    s->strangers[s->strangers_next] = (struct stranger){.pid = pid, .status = status};
+    s->strangers_next = (s->strangers_next + 1) % STRANGERS_MAX;
+    log_debug("reaped pid %d, which is nobody yet", pid);
+}
+
+/* Whose PID is it, once everything that was said before its death is heard? PID is a zombie still, so it is nobody
+ * else's meanwhile. */
+static struct worker *find_dead(struct supervisor *s, pid_t pid, enum worker_role *role)
+{
+    struct worker *w = workers_find(&s->ledger->workers, pid, role);
+    if (w != NULL) {
+        hear_worker(s, w);
+    } else {
+        hear_all(s);
+    }
+    return workers_find(&s->ledger->workers, pid, role);
+}
+
+static void died(struct supervisor *s, pid_t pid)
+{
+    enum worker_role role;
+    int status;
+    struct worker *w = find_dead(s, pid, &role);
+    if (!reap(pid, &status)) {
+        return;
+    }
+    switch (role) {
+    case ROLE_NOBODY:
+        remember_stranger(s, pid, status);
+        return;
+    case ROLE_WORKER:
+        deaths_worker(s, w, status);
+        return;
+    case ROLE_KEEPER:
+        keeper_died(s, w);
+        return;
+    case ROLE_NEXT_KEEPER:
+        w->next_keeper_pid = 0;
+        return;
+    case ROLE_LEAVING:
+        leaving_left(s, w, pid);
+        return;
+    }
+}
+
+bool deaths_reap(struct supervisor *s)
+{
+    for (;;) {
+        pid_t pid = reap_peek();
+        if (pid <= 0) {
+            return pid == 0;
+        }
+        if (!reload_reaps(s, pid)) {
+            died(s, pid);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+/* deaths.h — learns of the deaths of workers and keepers, in the right order with what they said before. */
+#ifndef PERDURE_DEATHS_H
+#define PERDURE_DEATHS_H
+
+#include "supervisor/supervisor.h"
+
+/* Reap every child that has ended, and do what follows. Returns false when there is no child left. */
+bool deaths_reap(struct supervisor *s);
+
+/* W's process, which was reaped, ended with STATUS, as waitpid(2) has it. */
+void deaths_worker(struct supervisor *s, struct worker *w, int status);
+
+#endif

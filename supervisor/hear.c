@@ -1,0 +1,141 @@
+/* hear.c — see hear.h. A report is believed only about its sender, whose pid the kernel tells. */
+#include "supervisor/hear.h"
+
+#include "supervisor/channels.h"
+#include "supervisor/deaths.h"
+#include "supervisor/inherit/log.h"
+#include "supervisor/reap.h"
+#include "supervisor/tend.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool take_stranger(struct supervisor *s, pid_t pid, int *status)
+{
+    for (size_t i = 0; i < STRANGERS_MAX; i++) {
+        if (s->strangers[i].pid == pid) {
+            *status = s->strangers[i].status;
+            s->strangers[i].pid = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void hear_forked(struct supervisor *s, struct worker *w, pid_t pid)
+{
+    int status;
+    if (w->state != WORKER_SUCCEEDING) {
+        return;
+    }
+    tend_event(s, w, EVENT_FORKED);
+    if (reap_is_ours(pid)) {
+        w->pid = pid;
+    } else if (take_stranger(s, pid, &status)) {
+        w->pid = pid;
+        deaths_worker(s, w, status);
+    }
+}
+
+static void hear_ready(struct supervisor *s, struct worker *w, const struct report *report, pid_t sender)
+{
+    if (w->pid == 0 && reap_is_ours(sender)) {
+        w->pid = sender; /* its keeper did not live to tell us */
+    }
+    if (sender != w->pid) {
+        log_warn("worker %u: a report of readiness from pid %d, which is not it, is ignored", w->slot, sender);
+        return;
+    }
+    w->next_keeper_pid = report->pid;
+    w->adopted = report->adopted;
+    w->dropped = report->dropped;
+    if (w->state == WORKER_SUCCEEDING) {
+        tend_event(s, w, EVENT_FORKED); /* the worker was faster than its keeper's report */
+    }
+    tend_event(s, w, EVENT_READY);
+}
+
+static void hear_cannot(struct supervisor *s, struct worker *w, const struct report *report)
+{
+    log_error("worker %u gen %u: cannot serve: %s", w->slot, w->generation, report->text);
+    snprintf(s->said, sizeof s->said, "%s", report->text);
+}
+
+static void hear_not_forked(struct supervisor *s, struct worker *w, const struct report *report)
+{
+    log_warn("keeper %u: cannot fork a successor: %s; trying again", w->slot, strerror(report->error));
+    if (w->state == WORKER_SUCCEEDING) {
+        channels_close_next(s, w);
+    }
+    tend_event(s, w, EVENT_NOT_FORKED);
+}
+
+static void hear(struct supervisor *s, struct worker *w, const struct report *report, pid_t sender, bool from_next)
+{
+    switch ((enum report_kind)report->kind) {
+    case REPORT_READY:
+        if (from_next) {
+            hear_ready(s, w, report, sender);
+        }
+        return;
+    case REPORT_CANNOT:
+        hear_cannot(s, w, report);
+        return;
+    case REPORT_KEEPER_MADE:
+        /* Good news comes from the keeper itself. */
+        if (report->pid <= 0) {
+            log_warn("worker %u: cannot make a keeper: %s; trying again", w->slot, strerror(report->error));
+        }
+        return;
+    case REPORT_KEEPER:
+        if (from_next) {
+            w->next_keeper_pid = reap_is_ours(sender) ? sender : 0;
+        } else if (reap_is_ours(sender)) {
+            w->keeper_pid = sender;
+            w->woken = 0;
+        }
+        return;
+    case REPORT_FORKED:
+        hear_forked(s, w, report->pid);
+        return;
+    case REPORT_NOT_FORKED:
+        hear_not_forked(s, w, report);
+        return;
+    }
+    log_warn("worker %u: a report that makes no sense is ignored", w->slot);
+}
+
+/* One message from *FD. Returns true if there was one. A report may change W's descriptors, *FD among them. */
+static bool hear_one(struct supervisor *s, struct worker *w, const int32_t *fd, bool from_next)
+{
+    struct report report;
+    pid_t sender;
+    if (*fd < 0) {
+        return false;
+    }
+    int got = channel_receive(*fd, &report, sizeof report, NULL, NULL, &sender);
+    if (got > 0) {
+        report.text[sizeof report.text - 1] = '\0';
+        hear(s, w, &report, sender, from_next);
+        return true;
+    }
+    if (got == 0 || (errno != EAGAIN && errno != EBADMSG)) {
+        watch_stop(s, *fd); /* nobody holds the other end; what follows from that, reaping tells */
+        if (fd == &w->keeper_fd && w->state == WORKER_SUCCEEDING) {
+            tend_event(s, w, EVENT_KEEPER_DIED);
+        }
+    }
+    return got < 0 && errno == EBADMSG;
+}
+
+void hear_worker(struct supervisor *s, struct worker *w)
+{
+    bool more = true;
+    while (more) {
+        more = hear_one(s, w, &w->control_fd, false);
+        more |= hear_one(s, w, &w->keeper_fd, false);
+        more |= hear_one(s, w, &w->next_keeper_fd, true);
+        more |= hear_one(s, w, &w->next_control_fd, true);
+    }
+}

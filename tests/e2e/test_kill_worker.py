@@ -1,0 +1,209 @@
+"""kill -9 any worker at any moment: no client notices."""
+import os
+import random
+import signal
+import time
+
+import pytest
+
+import harness
+
+STORM = {"keepalive": 16, "close": 8, "idle": 100, "download": 2, "slow": 2, "pipeline": 8, "trickle": 8}
+
+
+def kill_many(server, times, numbers=(signal.SIGKILL,)):
+    """Kill workers, now this and now that, each as soon as the one before is succeeded."""
+    chance = random.Random(3)
+    slots = [worker["slot"] for worker in server.workers()]
+    for _ in range(times):
+        slot = chance.choice(slots)
+        server.wait_succeeded(slot, server.kill_worker(slot, chance.choice(numbers)))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sixty_kills_under_load_are_not_noticed(loaded_server, workers):
+    server = loaded_server(workers=workers)
+    with harness.Judge(server.address, server.root, **STORM) as judge:
+        kill_many(server, 60)
+    assert judge.figures["responses"] > 1000
+    assert sum(server.successions().values()) >= 60
+    assert server.status()["lost_connections"] == 0
+
+
+def test_crashes_are_not_noticed(loaded_server):
+    server = loaded_server()
+    crashes = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
+    with harness.Judge(server.address, server.root, **STORM):
+        kill_many(server, 12, crashes)
+    assert server.status()["lost_connections"] == 0
+
+
+def test_idle_connections_are_not_closed(loaded_server):
+    server = loaded_server(workers=2, listing=True)
+    clients = [server.connect() for _ in range(200)]
+    for client in clients:
+        assert client.get("/1024.bin").status == 200
+    for _ in range(10):
+        for slot in (0, 1):
+            server.wait_succeeded(slot, server.kill_worker(slot))
+    assert all(client.is_quiet() for client in clients)
+    for client in clients:
+        assert client.get("/1024.bin").status == 200
+        client.close()
+
+
+def test_half_a_request_survives(loaded_server):
+    server = loaded_server(workers=1)
+    whole = (server.root / "999.bin").read_bytes()
+    with server.connect() as client:
+        for piece in (b"GET /99", b"9.bin HTTP/1", b".1\r\nHost:", b" a\r\n", b"\r", b"\n"):
+            server.wait_succeeded(0, server.kill_worker(0))
+            client.send(piece)
+        assert client.read().body == whole
+
+
+def test_half_a_body_survives(loaded_server):
+    server = loaded_server(workers=1)
+    with server.connect() as client:
+        client.request("/1.bin", "Transfer-Encoding: chunked")
+        for piece in (b"5\r\n123", b"45\r", b"\n0\r\n", b"\r\n"):
+            server.wait_succeeded(0, server.kill_worker(0))
+            client.send(piece)
+        assert client.read().status == 200
+        assert client.get("/1.bin").status == 200
+
+
+def test_a_download_survives_many_kills(loaded_server):
+    server = loaded_server(workers=1)
+    whole = (server.root / "large.dat").read_bytes()
+    with server.connect(receive_buffer=16384) as client:
+        client.request("/large.dat")
+        assert client.read_head()["Content-Length"] == str(len(whole))
+        body = b""
+        for _ in range(10):
+            body += client._take(len(whole) // 11)
+            server.wait_succeeded(0, server.kill_worker(0))
+        assert body + client._take(len(whole) - len(body)) == whole
+        assert client.get("/1.bin").status == 200
+
+
+def test_a_connection_in_the_accept_queue_survives(loaded_server):
+    server = loaded_server(workers=1)
+    worker = server.workers()[0]
+    os.kill(worker["pid"], signal.SIGSTOP)
+    with server.connect() as client:
+        client.request("/1.bin")
+        os.kill(worker["pid"], signal.SIGKILL)
+        assert client.read().status == 200
+    server.wait_succeeded(0, worker["pid"])
+
+
+def test_a_worker_and_then_its_successor_at_once(loaded_server):
+    """Killed again while it adopts: the old keeper leaves only when the new one stands."""
+    server = loaded_server(workers=1)
+    chance = random.Random(5)
+    with harness.Judge(server.address, server.root, **STORM):
+        for _ in range(10):
+            first = server.kill_worker(0)
+            second = wait_for_child(server, first)
+            pause = time.monotonic() + chance.random() * 0.004  # a random instant of its adopting
+            while time.monotonic() < pause:
+                pass
+            os.kill(second, signal.SIGKILL)
+            harness.wait_until(lambda: server.is_serving() and server.workers()[0]["pid"] not in (first, second),
+                               server.log)
+    assert server.status()["lost_connections"] == 0
+
+
+def wait_for_child(server, predecessor):
+    """The pid of worker 0's successor, as early as the process is there."""
+    supervisor = server.supervisor_pid()
+
+    def look():
+        for name in os.listdir("/proc"):
+            if name.isdigit() and int(name) != predecessor:
+                status = harness.proc_status(name)
+                words = harness.read_proc(name, "cmdline")
+                if status.get("PPid") == str(supervisor) and status["State"][0] not in "ZX" and b"worker 0" in words:
+                    return int(name)
+        return None
+    return harness.wait_until(look, server.log)
+
+
+def test_the_keeper_alone_is_renewed_unnoticed(loaded_server):
+    server = loaded_server(workers=2)
+    with harness.Judge(server.address, server.root, **STORM):
+        for turn in range(10):
+            worker = server.workers()[turn % 2]
+            server.wait_new_keeper(worker["slot"], server.kill_worker(worker["slot"], keeper=True))
+            assert next(w for w in server.workers() if w["slot"] == worker["slot"])["pid"] == worker["pid"]
+    kill = server.kill_worker(0)
+    server.wait_succeeded(0, kill)  # the new keeper is good for something
+
+
+def test_both_at_once_lose_their_connections_and_nothing_else(loaded_server):
+    server = loaded_server(workers=1)
+    with server.connect() as client:
+        assert client.get("/1.bin").status == 200
+        worker = server.workers()[0]
+        os.kill(worker["keeper_pid"], signal.SIGSTOP)  # so that it does not act between the two
+        os.kill(worker["pid"], signal.SIGKILL)
+        os.kill(worker["keeper_pid"], signal.SIGKILL)
+        with server.connect() as other:  # never refused
+            assert other.get("/1.bin").status == 200
+        with pytest.raises((ConnectionResetError, harness.Closed)):
+            client.get("/1.bin")
+    server.wait_succeeded(0, worker["pid"])
+    assert "lost" in server.log()
+
+
+def test_new_connections_are_never_refused(loaded_server):
+    """Worker and keeper killed together, again and again: old connections are lost, new ones always get in."""
+    server = loaded_server(workers=2)
+    judge = harness.Judge(server.address, server.root, close=16)
+    for turn in range(10):
+        worker = server.workers()[turn % 2]
+        for pid in (worker["keeper_pid"], worker["pid"]):
+            os.kill(pid, signal.SIGKILL)
+        server.wait_succeeded(worker["slot"], worker["pid"])
+    figures = judge.finish()
+    assert figures["trouble"]["refused"] == figures["trouble"]["connect_timeout"] == 0
+    assert figures["trouble"]["timeout"] == figures["trouble"]["wrong_byte"] == figures["trouble"]["bad_head"] == 0
+    assert figures["responses"] > 100
+
+
+def test_timeouts_go_on_across_succession(loaded_server):
+    server = loaded_server(workers=1, idle_timeout="1500ms")
+    began = time.monotonic()
+    with server.connect() as client:
+        assert client.get("/1.bin").status == 200
+        for _ in range(5):
+            server.wait_succeeded(0, server.kill_worker(0))
+        client.assert_closed()
+    assert 1.4 < time.monotonic() - began < 4
+
+
+def test_a_worker_that_cannot_live_long_keeps_the_port_open(loaded_server):
+    """A crash loop backs off, and recovers by itself."""
+    server = loaded_server(workers=1)
+    deadline = time.monotonic() + 2
+    kills = 0
+    while time.monotonic() < deadline:
+        pid = next((w["pid"] for w in server.workers() if w["state"] == "serving"), 0)
+        if pid:
+            os.kill(pid, signal.SIGSEGV)
+            kills += 1
+    with server.connect() as client:  # accepted by the kernel, served when a worker is there again
+        assert client.get("/1.bin").status == 200
+    server.wait_serving()
+    assert kills > 3
+
+
+def test_the_log_has_a_line_for_each_succession(loaded_server):
+    server = loaded_server(workers=1)
+    for _ in range(3):
+        server.wait_succeeded(0, server.kill_worker(0))
+    lines = [line for line in server.log().splitlines() if "succeeded after kill -9" in line]
+    assert len(lines) == 3 and all("worker 0" in line and " ms" in line for line in lines)
+    death = server.workers()[0]["last_death"]
+    assert death["signal"] == signal.SIGKILL

@@ -1,0 +1,68 @@
+"""Reloads and restarts under load: no connection is closed, no byte is lost, nobody drains."""
+import os
+import signal
+
+import harness
+
+STORM = {"keepalive": 12, "close": 8, "idle": 100, "download": 2, "slow": 2, "pipeline": 8, "trickle": 8}
+
+
+def test_fifty_reloads_under_load_are_not_noticed(loaded_server):
+    server = loaded_server()
+    with harness.Judge(server.address, server.root, **STORM) as judge:
+        for turn in range(50):
+            server.site["headers"] = [f"X-Turn: {turn}"]
+            done = server.reload(workers=2)
+            assert done.returncode == 0, done.stderr
+            assert server.get("/1.bin")["X-Turn"] == str(turn)
+    assert judge.figures["responses"] > 1000
+    assert server.status()["generation"] == 51
+    assert len(server.wait_serving()) == 2
+
+
+def test_reloads_that_change_the_number_of_workers_are_not_noticed(loaded_server):
+    server = loaded_server(workers=1)
+    with harness.Judge(server.address, server.root, **STORM):
+        for count in (3, 2, 4, 1, 2):
+            done = server.reload(workers=count)
+            assert done.returncode == 0, done.stderr
+            harness.wait_until(lambda: len(server.wait_serving()) == count, server.log)
+    assert server.status()["lost_connections"] == 0
+
+
+def test_refused_reloads_are_not_noticed(loaded_server):
+    server = loaded_server()
+    with harness.Judge(server.address, server.root, **STORM):
+        for _ in range(20):
+            server.write_config(text="nonsense\n" + server.config_text())
+            assert server.verb("reload").returncode == 1
+    server.write_config()
+    assert server.status()["generation"] == 1
+
+
+def test_kills_during_reloads_are_not_noticed(loaded_server):
+    """Whoever succeeds whom: the supervisor is rolling while its workers are shot."""
+    server = loaded_server()
+    with harness.Judge(server.address, server.root, **STORM):
+        for turn in range(15):
+            server.write_config(idle_timeout=f"{60 + turn}s")
+            os.kill(server.supervisor_pid(), signal.SIGHUP)
+            for worker in server.workers():
+                if worker["pid"] > 0:
+                    try:
+                        os.kill(worker["pid"], signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass  # it has just retired
+            harness.wait_until(lambda: server.is_serving() and not server.status()["supervisor"]["rolling"]
+                               and server.status()["generation"] > turn + 1, server.log)
+    assert server.status()["lost_connections"] == 0
+
+
+def test_reopening_logs_under_load_is_not_noticed(loaded_server):
+    server = loaded_server()
+    server.write_config(access_log=str(server.access_log))
+    assert server.verb("reload").returncode == 0
+    with harness.Judge(server.address, server.root, **STORM):
+        for turn in range(10):
+            server.access_log.rename(server.directory / f"access.log.{turn}")
+            assert server.verb("reopen").returncode == 0
