@@ -374,18 +374,18 @@ bool control_next(struct control *control, struct control_request *request)
     return false;
 }
 
-void control_reply(struct control *control, uint64_t number, int exit_code, const char *text)
+void control_reply(struct control *control, uint64_t client, int exit_code, const char *text)
 {
-    struct client *client = client_find(control, number);
-    if (client == NULL || client->state != CLIENT_WAITING) {
+    struct client *owed = client_find(control, client);
+    if (owed == NULL || owed->state != CLIENT_WAITING) {
         return;
     }
-    client->text = strdup(text);
-    client->text_bytes = client->text != NULL ? strlen(text) : 0;
-    client->text_at = 0;
-    client->exit_code = exit_code;
-    client_enter(control, client, CLIENT_LISTENING);
-    client_write(control, client);
+    owed->text = strdup(text);
+    owed->text_bytes = owed->text != NULL ? strlen(text) : 0;
+    owed->text_at = 0;
+    owed->exit_code = exit_code;
+    client_enter(control, owed, CLIENT_LISTENING);
+    client_write(control, owed);
 }
 
 void control_close(struct control *control)

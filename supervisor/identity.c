@@ -289,7 +289,7 @@ static int open_lock(const char *run_dir)
 
 enum identity_state identity_look(const char *run_dir, pid_t *holder)
 {
-    pid_t nobody;
+    pid_t nobody = 0;
     holder = holder != NULL ? holder : &nobody;
     *holder = 0;
     int fd = open_lock(run_dir);

@@ -163,13 +163,20 @@ static void explain(const struct listen_setting *setting, const char *address, i
     }
 }
 
-/* Make LISTENER listen. Returns 0, or -1 with errno and nothing left behind. */
-static int listener_bind(struct listener *listener, const struct address *address)
+static void set_reuseport(int fd, int on)
+{
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+}
+
+/* Make LISTENER listen; SHARED: beside others that allow SO_REUSEPORT. Returns 0, or -1 with errno and nothing left
+ * behind. */
+static int listener_bind(struct listener *listener, const struct address *address, bool shared)
 {
     int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -1;
     }
+    set_reuseport(fd, shared);
     bool bound = set_options(fd, address->storage.ss_family) == 0 && bind_to(fd, address) == 0;
     /* bind may succeed and listen fail with EADDRINUSE, when another got there between the two. */
     if (!bound || file_settle(listener) != 0 || listen(fd, listener->backlog) != 0) {
@@ -181,12 +188,50 @@ static int listener_bind(struct listener *listener, const struct address *addres
         errno = number;
         return -1;
     }
+    set_reuseport(fd, 0);
     listener->fd = fd;
     return 0;
 }
 
+/* Let the sockets of PRESENT that keep ADDRESS from being bound allow it, or no longer. Returns how many there are. */
+static unsigned present_share(const struct listeners *present, const struct address *address, int on)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < present->count; i++) {
+        struct address held;
+        char why[ADDRESS_WHY_BYTES];
+        if (address->storage.ss_family != AF_UNIX && address_parse(present->all[i].address, &held, why) &&
+            address_collides(&held, address)) {
+            set_reuseport(present->all[i].fd, on);
+            count++;
+        }
+    }
+    return count;
+}
+
+/* A reload from 0.0.0.0:80 to 127.0.0.1:80, or back, is to bind the new before the old is closed, and it is our own old
+ * one that is in the way. SO_REUSEPORT on both, for this moment, lets it pass.
+ * Only a process of our own user that asks for SO_REUSEPORT too could slip in, then and later. */
+static int listener_bind_beside(struct listener *listener, const struct address *address,
+                                const struct listeners *present)
+{
+    if (listener_bind(listener, address, false) == 0) {
+        return 0;
+    }
+    int number = errno;
+    if (number != EADDRINUSE || present_share(present, address, 1) == 0) {
+        errno = number;
+        return -1;
+    }
+    int bound = listener_bind(listener, address, true);
+    number = errno;
+    present_share(present, address, 0);
+    errno = number;
+    return bound;
+}
+
 static int listener_open(struct listener *listener, const struct listen_setting *setting,
-                         char error[LISTENERS_ERROR_BYTES])
+                         const struct listeners *present, char error[LISTENERS_ERROR_BYTES])
 {
     struct address address;
     char why[ADDRESS_WHY_BYTES];
@@ -196,7 +241,7 @@ static int listener_open(struct listener *listener, const struct listen_setting 
         return -1;
     }
     snprintf(listener->address, sizeof listener->address, "%s", address.text);
-    if (listener_bind(listener, &address) != 0) {
+    if (listener_bind_beside(listener, &address, present) != 0) {
         explain(setting, listener->address, errno, error);
         return -1;
     }
@@ -216,7 +261,7 @@ int listeners_prepare(const struct listeners *present, const struct settings *se
         if (plan.keep[i] >= 0) {
             *listener = present->all[plan.keep[i]];
             listener->backlog = settings->listeners[i].backlog;
-        } else if (listener_open(listener, &settings->listeners[i], error) != 0) {
+        } else if (listener_open(listener, &settings->listeners[i], present, error) != 0) {
             listeners_abandon(present, next);
             return -1;
         }
@@ -310,26 +355,6 @@ unsigned listeners_mend(const struct listeners *listeners)
     return mended;
 }
 
-/* AF_UNIX names are compared as far as they are meaningful: the kernel's length counts the NUL or not. */
-static bool same_name(const struct sockaddr_storage *one, const struct address *other)
-{
-    if (one->ss_family != other->storage.ss_family) {
-        return false;
-    }
-    if (one->ss_family == AF_UNIX) {
-        return strcmp(((const struct sockaddr_un *)one)->sun_path,
-                      ((const struct sockaddr_un *)&other->storage)->sun_path) == 0;
-    }
-    if (one->ss_family == AF_INET) {
-        const struct sockaddr_in *a = (const struct sockaddr_in *)one;
-        const struct sockaddr_in *b = (const struct sockaddr_in *)&other->storage;
-        return a->sin_port == b->sin_port && a->sin_addr.s_addr == b->sin_addr.s_addr;
-    }
-    const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)one;
-    const struct sockaddr_in6 *b = (const struct sockaddr_in6 *)&other->storage;
-    return a->sin6_port == b->sin6_port && IN6_ARE_ADDR_EQUAL(&a->sin6_addr, &b->sin6_addr);
-}
-
 bool listener_is_sound(const struct listener *listener)
 {
     struct address address;
@@ -338,5 +363,6 @@ bool listener_is_sound(const struct listener *listener)
     socklen_t length = sizeof name;
     return memchr(listener->address, '\0', sizeof listener->address) != NULL &&
            address_parse(listener->address, &address, why) && socket_number(listener->fd, SO_TYPE) == SOCK_STREAM &&
-           getsockname(listener->fd, (struct sockaddr *)&name, &length) == 0 && same_name(&name, &address);
+           getsockname(listener->fd, (struct sockaddr *)&name, &length) == 0 &&
+           memcmp(&name, &address.storage, address.length) == 0;
 }

@@ -4,6 +4,7 @@
 #include "supervisor/inherit/clock.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,14 +43,16 @@ static void tell(const char *state)
     }
 }
 
-/* One variable a line is the protocol, so a line end in TEXT would start another variable. */
+/* One variable a line is the protocol, so a line end in TEXT would start another variable. Those at the end go. */
 static void flatten(char *text)
 {
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
-            *text = ' ';
-        }
+    size_t length = 0;
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        bool blank = (unsigned char)text[i] <= 0x20 || text[i] == 0x7f;
+        text[i] = blank ? ' ' : text[i];
+        length = blank ? length : i + 1;
     }
+    text[length] = '\0';
 }
 
 void notify_ready(pid_t main_pid, const char *status)

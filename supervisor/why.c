@@ -58,6 +58,30 @@ static bool stands_in_the_way(const struct address *held, const struct address *
            address_port(held) == address_port(wanted);
 }
 
+/* The inode in one LINE of /proc/net/tcp, which is taken apart, if it is of a listener that stands in the way; else 0.
+ * Fields, from 0: number, local address, remote address, state, queues, timer, retransmits, uid, timeout, inode. */
+static unsigned long line_inode(char *line, const struct address *wanted, struct address *held)
+{
+    char *fields[10] = {NULL};
+    char *rest = line;
+    for (size_t i = 0; i < 10; i++) {
+        fields[i] = strtok_r(NULL, " \n", &rest);
+        if (fields[i] == NULL) {
+            return 0;
+        }
+    }
+    char *colon = strchr(fields[1], ':');
+    if (colon == NULL || strtoul(fields[3], NULL, 16) != TCP_STATE_LISTEN) {
+        return 0;
+    }
+    *colon = '\0';
+    unsigned long port = strtoul(colon + 1, NULL, 16);
+    return port == address_port(wanted) && read_hex_address(fields[1], (unsigned)port, held) &&
+                   stands_in_the_way(held, wanted)
+               ? strtoul(fields[9], NULL, 10)
+               : 0;
+}
+
 /* The inode of a listening socket in TABLE that stands in the way of WANTED, and its address; 0: none. */
 static unsigned long find_listener(const char *table, const struct address *wanted, struct address *held)
 {
@@ -68,16 +92,7 @@ static unsigned long find_listener(const char *table, const struct address *want
     char line[512];
     unsigned long found = 0;
     while (found == 0 && fgets(line, sizeof line, file) != NULL) {
-        char hex[33];
-        unsigned port;
-        unsigned state;
-        unsigned long inode;
-        if (sscanf(line, " %*u: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu", hex, &port, &state,
-                   &inode) == 4 &&
-            state == TCP_STATE_LISTEN && port == address_port(wanted) && read_hex_address(hex, port, held) &&
-            stands_in_the_way(held, wanted)) {
-            found = inode;
-        }
+        found = line_inode(line, wanted, held);
     }
     fclose(file);
     return found;

@@ -81,6 +81,9 @@ void connection_publish(struct connection *c)
     atomic_signal_fence(memory_order_seq_cst);
 }
 
+/* How long a giver's successor waits to be told once more to whom to give: a crash loop's pauses are no longer. */
+enum { GIVING_PATIENCE_MS = 20000 };
+
 static uint64_t stage_patience(const struct settings *settings, enum stage stage)
 {
     switch (stage) {
@@ -95,9 +98,10 @@ static uint64_t stage_patience(const struct settings *settings, enum stage stage
         return settings->write_timeout_ms;
     case STAGE_LINGER:
         return settings->linger_timeout_ms;
+    case STAGE_GIVING:
+        return GIVING_PATIENCE_MS;
     case STAGE_FREE:
     case STAGE_CLOSING:
-    case STAGE_GIVING:
         break;
     }
     return 0;

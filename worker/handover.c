@@ -58,10 +58,10 @@ static void forget(struct worker *w, struct connection *c)
 static bool give_one(struct worker *w, int fd)
 {
     struct connection c;
-    if (!connection_load(w, fd, &c) || c.at.stage != STAGE_IDLE) {
+    if (!connection_load(w, fd, &c) || (c.at.stage != STAGE_IDLE && c.at.stage != STAGE_GIVING)) {
         return true;
     }
-    uint64_t deadline_ms = c.at.deadline_ms;
+    struct slot_record before = c.at;
     connection_enter(w, &c, STAGE_GIVING);
     connection_publish(&c);
     struct parcel parcel = {.received = c.at.received,
@@ -73,8 +73,7 @@ static bool give_one(struct worker *w, int fd)
         forget(w, &c);
         return true;
     }
-    connection_enter(w, &c, STAGE_IDLE);
-    c.at.deadline_ms = deadline_ms;
+    c.at = before;
     connection_publish(&c);
     return false;
 }
@@ -149,6 +148,7 @@ static void take_parcel(struct worker *w, const struct parcel *parcel, int fd)
     }
     fcntl(fd, F_SETFD, 0);
     connection_begin(w, fd, parcel->is_unix != 0, parcel->received, parcel->sent);
+    w->unverified[fd / 8] |= (uint8_t)(1U << (fd & 7)); /* what a giver says is held against the kernel's word */
     w->cell.header->counters.taken++;
 }
 

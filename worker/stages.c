@@ -456,6 +456,12 @@ void connection_expire(struct worker *w, int fd)
     if (!connection_load(w, fd, &c) || !verify_once(w, &c)) {
         return;
     }
+    if (c.at.stage == STAGE_GIVING) {
+        /* Nobody has said to whom: this worker is no longer surplus. */
+        connection_enter(w, &c, STAGE_IDLE);
+        connection_publish(&c);
+        return;
+    }
     bool in_request = c.at.stage == STAGE_HEAD || c.at.stage == STAGE_BODY;
     if (in_request && c.work.fill_at > c.work.head_at) {
         w->cell.header->counters.ended_by_timeout++;

@@ -69,7 +69,8 @@ static bool adopt_slot(struct worker *w, int fd)
     }
     claim_file(w, &c);
     if (c.at.stage == STAGE_GIVING) {
-        connection_enter(w, &c, STAGE_IDLE); /* it may or may not have got there: give it again, the heir can tell */
+        /* It may or may not have got there. Leave it alone until it can be given again: the heir can tell. */
+        connection_enter(w, &c, STAGE_GIVING);
         c.at.given = 1;
     }
     if (c.desk == NULL && c.at.stage == STAGE_RESPOND) {

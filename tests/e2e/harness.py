@@ -198,14 +198,18 @@ class Server:
         name, _, value = self.token.partition("=")
         return {**os.environ, name: value}
 
-    def command(self, verb, *arguments, config=None):
-        return [str(BUILD / "perdure"), verb, "-c", str(config or self.config_path), *arguments]
+    def command(self, verb, *arguments):
+        return [str(BUILD / "perdure"), verb, "-c", str(self.config_path), *arguments]
 
     def verb(self, verb, *arguments, seconds=60, config=None):
-        # Into files: one who held on to a pipe would make us wait for it, instead of failing the test that is about it.
+        """Run it to its end; with CONFIG for another configuration file than ours."""
+        words = self.command(verb, *arguments)
+        if config is not None:
+            words[words.index("-c") + 1] = str(config)
+        # Into files: who held on to a pipe would make us wait, instead of failing the test that is about that.
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            done = subprocess.run(self.command(verb, *arguments, config=config), stdout=out, stderr=err, timeout=seconds,
-                                  stdin=subprocess.DEVNULL, env=self.environment(), check=False)
+            done = subprocess.run(words, stdout=out, stderr=err, stdin=subprocess.DEVNULL, timeout=seconds,
+                                  env=self.environment(), check=False)
             out.seek(0)
             err.seek(0)
             done.stdout, done.stderr = out.read(), err.read()
@@ -407,21 +411,25 @@ class Client:
     def send(self, data):
         self.socket.sendall(data if isinstance(data, bytes) else data.encode("latin-1"))
 
-    def _more(self):
+    def more(self):
+        """Buffer what comes next; False at the end."""
         data = self.socket.recv(65536)
         self.buffered += data
         return len(data) > 0
 
-    def _take(self, count):
-        while len(self.buffered) < count:
-            if not self._more():
-                raise Closed(f"closed after {len(self.buffered)} of {count} bytes of a body")
-        taken, self.buffered = self.buffered[:count], self.buffered[count:]
-        return taken
+    def take(self, count):
+        """So many bytes."""
+        taken, self.buffered = bytearray(self.buffered[:count]), self.buffered[count:]
+        while len(taken) < count:
+            data = self.socket.recv(min(count - len(taken), 1 << 20))
+            if not data:
+                raise Closed(f"closed after {len(taken)} of {count} bytes of a body")
+            taken += data
+        return bytes(taken)
 
     def read_head(self):
         while b"\r\n\r\n" not in self.buffered:
-            if not self._more():
+            if not self.more():
                 raise Closed(f"closed after {self.buffered!r}, where a response was due")
         head, _, self.buffered = self.buffered.partition(b"\r\n\r\n")
         return Response(head)
@@ -431,7 +439,7 @@ class Client:
         response = self.read_head()
         if method != "HEAD" and response.status not in (204, 304) and response.status >= 200:
             assert response["Content-Length"] is not None, f"no Content-Length: {response}"
-            response.body = self._take(int(response["Content-Length"]))
+            response.body = self.take(int(response["Content-Length"]))
         return response
 
     def request(self, target="/", *headers, method="GET", version="HTTP/1.1"):
@@ -447,7 +455,7 @@ class Client:
 
     def read_to_end(self):
         """All bytes up to the server's close; a reset after them is told as one."""
-        while self._more():
+        while self.more():
             pass
         data, self.buffered = self.buffered, b""
         return data
@@ -477,6 +485,7 @@ class Judge:
                    "--json", str(self.json_path), *words]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.said = ""
+        self.figures = None
         if wait:
             self.wait_loaded()
 
@@ -497,22 +506,25 @@ class Judge:
         return self.wait()
 
     def wait(self):
+        """The same, when it ends by itself. Both may be called again."""
+        if self.figures is not None:
+            return self.figures
         try:
             self.said += self.process.communicate(timeout=60)[0]
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
         assert self.process.returncode in (0, 1), self.said
-        figures = json.loads(self.json_path.read_text())
+        self.figures = json.loads(self.json_path.read_text())
         shutil.rmtree(self.directory, ignore_errors=True)
         print(self.said)
-        return figures
+        return self.figures
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, *_):
-        self.figures = self.finish()
+        self.finish()
         if kind is None:
             assert_no_trouble(self.figures, self.said)
 

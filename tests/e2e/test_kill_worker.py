@@ -81,9 +81,9 @@ def test_a_download_survives_many_kills(loaded_server):
         assert client.read_head()["Content-Length"] == str(len(whole))
         body = b""
         for _ in range(10):
-            body += client._take(len(whole) // 11)
+            body += client.take(len(whole) // 11)
             server.wait_succeeded(0, server.kill_worker(0))
-        assert body + client._take(len(whole) - len(body)) == whole
+        assert body + client.take(len(whole) - len(body)) == whole
         assert client.get("/1.bin").status == 200
 
 

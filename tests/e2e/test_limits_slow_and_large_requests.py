@@ -1,4 +1,4 @@
-"""A slow, silent or excessive client is told so and let go; it cannot hold a worker, and others are served meanwhile."""
+"""A slow, silent or excessive client is told so and let go; it holds no worker, and others are served meanwhile."""
 import contextlib
 import time
 
@@ -21,7 +21,7 @@ def site(make_server):
 def seconds_until_closed(client):
     began = time.monotonic()
     with contextlib.suppress(ConnectionResetError):
-        while client._more():
+        while client.more():
             client.buffered = b""
     return time.monotonic() - began
 
@@ -143,7 +143,7 @@ def test_a_client_that_takes_a_little_now_and_then_is_served(site):
         for _ in range(10):  # longer than write_timeout in all
             assert not (client.buffered and time.sleep(0.1))
             client.buffered = b""
-            assert client._more(), "it was let go"
+            assert client.more(), "it was let go"
 
 
 def test_silent_clients_hold_nobody_up(site):

@@ -1,4 +1,4 @@
-"""The access log: one line per completed response in the combined format, neither lost nor doubled; reopened on order."""
+"""The access log: a line per completed response, in the combined format, none lost or doubled; reopened on order."""
 import collections
 import os
 import re

@@ -40,7 +40,7 @@ def test_a_response_under_way_ends_as_it_began(site):
         (site.root / "large.bin").unlink()
         site.site["headers"] = ["X-New: yes"]
         assert site.reload(workers=2).returncode == 0
-        assert client._take(len(data)) == data
+        assert client.take(len(data)) == data
         response = client.get("/")
         assert response.body == b"old" and response["X-New"] == "yes"
 

@@ -55,20 +55,42 @@ static struct settings *wish(const char *one, const char *two, const char *three
     return &settings;
 }
 
-/* "127.0.0.1:PORT" of a port that was free just now. */
+/* A loopback address of this process's own, so that no other test can take a port that is free. */
+static in_addr_t own_host(void)
+{
+    return htonl(INADDR_LOOPBACK + (((uint32_t)getpid() & 0x3fffff) << 2));
+}
+
+/* "ADDRESS:PORT" of a port that is free. */
 static const char *free_address(void)
 {
     static char texts[8][32];
     static size_t next;
-    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = own_host()};
     socklen_t length = sizeof name;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &length), 0);
     close(fd);
     char *text = texts[next++ % 8];
-    snprintf(text, sizeof texts[0], "127.0.0.1:%u", ntohs(name.sin_port));
+    snprintf(text, sizeof texts[0], "%s:%u", inet_ntoa(name.sin_addr), ntohs(name.sin_port));
     return text;
+}
+
+/* A port below the range that connections get theirs from: one of those would be in the way of the wildcard. */
+static uint16_t port_free_everywhere(void)
+{
+    for (unsigned port = 10000 + (unsigned)getpid() % 20000; port < 32768; port++) {
+        struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        bool is_free = bind(fd, (struct sockaddr *)&name, sizeof name) == 0;
+        close(fd);
+        if (is_free) {
+            return (uint16_t)port;
+        }
+    }
+    fail_msg("no port is free");
+    return 0;
 }
 
 static const char *unix_address(const char *name)
@@ -80,7 +102,7 @@ static const char *unix_address(const char *name)
 
 static bool answers(const char *address)
 {
-    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = own_host()};
     name.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     bool connected = connect(fd, (struct sockaddr *)&name, sizeof name) == 0;
@@ -200,6 +222,34 @@ static void a_refused_reload_leaves_the_present_set(void **state)
     (void)state;
 }
 
+/* The new one cannot be bound while our own old one listens, and the old one must not be closed before. */
+static void a_reload_from_all_addresses_to_one_and_back(void **state)
+{
+    struct listeners none = {0};
+    struct listeners one;
+    struct listeners all;
+    struct listeners again;
+    char single[32];
+    char wildcard[32];
+    struct in_addr host = {.s_addr = own_host()};
+    unsigned port = port_free_everywhere();
+    snprintf(single, sizeof single, "%s:%u", inet_ntoa(host), port);
+    snprintf(wildcard, sizeof wildcard, "0.0.0.0:%u", port);
+    assert_int_equal(listeners_prepare(&none, wish(single, NULL, NULL), &one, error), 0);
+    assert_int_equal(listeners_prepare(&one, wish(wildcard, NULL, NULL), &all, error), 0);
+    listeners_commit(&one, &all);
+    assert_true(answers(single));
+    assert_int_equal(listeners_prepare(&all, wish(single, NULL, NULL), &again, error), 0);
+    listeners_commit(&all, &again);
+    assert_true(answers(single));
+    int on = 1;
+    socklen_t length = sizeof on;
+    assert_int_equal(getsockopt(again.all[0].fd, SOL_SOCKET, SO_REUSEPORT, &on, &length), 0);
+    assert_int_equal(on, 0);
+    listeners_close(&again);
+    (void)state;
+}
+
 static void an_address_of_another_machine_is_explained(void **state)
 {
     struct listeners none = {0};
@@ -215,7 +265,7 @@ static void a_port_that_looks_free_is_explained(void **state)
 {
     struct listeners none = {0};
     struct listeners set;
-    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = own_host()};
     const char *address = free_address();
     name.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -339,6 +389,7 @@ int main(void)
         cmocka_unit_test(a_reload_keeps_the_socket_and_what_waits_in_its_queue),
         cmocka_unit_test(one_that_cannot_be_bound_undoes_the_others),
         cmocka_unit_test(a_refused_reload_leaves_the_present_set),
+        cmocka_unit_test(a_reload_from_all_addresses_to_one_and_back),
         cmocka_unit_test(an_address_of_another_machine_is_explained),
         cmocka_unit_test(a_port_that_looks_free_is_explained),
         cmocka_unit_test(other_causes_have_words_too),

@@ -39,7 +39,7 @@ static const char *heard(int fd)
 
 static void tell_all(int fd)
 {
-    notify_ready(4711, "serving on\n127.0.0.1:80");
+    notify_ready(4711, "serving on\n127.0.0.1:80 \n");
     assert_string_equal(heard(fd), "READY=1\nMAINPID=4711\nSTATUS=serving on 127.0.0.1:80");
     notify_reloading();
     assert_int_equal(strncmp(heard(fd), "RELOADING=1\nMONOTONIC_USEC=", 27), 0);
