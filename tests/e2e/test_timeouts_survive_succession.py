@@ -1,0 +1,39 @@
+"""A deadline lies in the slot: a succession neither shortens a client's patience nor gives it a new one."""
+import time
+
+from harness import wait_until
+
+
+def closed_after(client, began):
+    """Seconds from BEGAN until the server closes; the connection has nothing to say."""
+    assert client.socket.recv(1) == b""
+    return time.monotonic() - began
+
+
+def kill_now_and_then(server, began, until):
+    """Kill the only worker again and again until UNTIL seconds after BEGAN. Returns how often."""
+    kills = 0
+    while time.monotonic() < began + until:
+        server.wait_succeeded(0, server.kill_worker(0))
+        kills += 1
+    return kills
+
+
+def test_an_idle_connection_is_closed_on_time(make_server):
+    server = make_server(workers=1, idle_timeout="3s").start()
+    with server.connect() as client:
+        client.get("/nothing")
+        began = time.monotonic()
+        assert kill_now_and_then(server, began, 2.5) >= 3
+        assert 2.5 < closed_after(client, began) < 4.5
+
+
+def test_half_a_request_is_answered_with_408_on_time(make_server):
+    server = make_server(workers=1, head_timeout="3s").start()
+    with server.connect() as client:
+        client.send("GET / HTTP/1.1\r\nHo")
+        wait_until(lambda: server.workers()[0]["connections"] == 1, server.log)
+        began = time.monotonic()
+        assert kill_now_and_then(server, began, 2.5) >= 3
+        assert client.read().status == 408
+        assert 2.0 < time.monotonic() - began < 4.5
