@@ -332,7 +332,8 @@ static enum onward finish_response(struct worker *w, struct connection *c)
     access_log_commit(w, c);
     w->cell.header->counters.requests += c->work.requests;
     int file_fd = c->work.file_fd;
-    bool last = (c->work.flags & DESK_CLOSE) != 0;
+    bool idle_next = c->work.next_at == c->work.fill_at;
+    bool last = (c->work.flags & DESK_CLOSE) != 0 || (w->stopping && idle_next);
     enum onward onward = ONWARD_GO;
     c->work = (struct desk_record){.head_at = c->work.next_at,
                                    .next_at = c->work.next_at,
@@ -344,7 +345,7 @@ static enum onward finish_response(struct worker *w, struct connection *c)
         onward = begin_linger(w, c);
     } else {
         watch_for_requests(w, c);
-        if (c->work.head_at == c->work.fill_at) {
+        if (idle_next) {
             onward = back_to_idle(w, c);
         } else {
             connection_enter(w, c, STAGE_HEAD);
