@@ -16,13 +16,13 @@
 
 enum { ARGUMENTS_MAX = 64 };
 
-static void keep_over_exec(int32_t *fd, void *context)
+static void keep_over_exec(int32_t *fd, void *context) // NOLINT(readability-non-const-parameter): ledger_each_fd's
 {
     (void)context;
     fcntl(*fd, F_SETFD, 0);
 }
 
-static void end_with_exec(int32_t *fd, void *context)
+static void end_with_exec(int32_t *fd, void *context) // NOLINT(readability-non-const-parameter): ledger_each_fd's
 {
     (void)context;
     fcntl(*fd, F_SETFD, FD_CLOEXEC);
@@ -119,7 +119,8 @@ static bool adopt_settings(struct supervisor *s)
 
 bool restart_adopt(struct supervisor *s)
 {
-    s->ledger_fd = atoi(getenv(LEDGER_VARIABLE));
+    const char *number = getenv(LEDGER_VARIABLE);
+    s->ledger_fd = number != NULL ? (int)strtol(number, NULL, 10) : -1;
     unsetenv(LEDGER_VARIABLE);
     s->ledger = ledger_adopt(s->ledger_fd);
     if (s->ledger == NULL) {

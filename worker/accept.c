@@ -74,7 +74,7 @@ void accept_resume(struct worker *w)
 /* One connection. False if there was none, or accept rests now. */
 static bool accept_one(struct worker *w, int listener)
 {
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof peer;
     /* Without close-on-exec: a connection lives on in the successor. */
     int fd = accept4(listener, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK);

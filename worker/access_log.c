@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 /* header->log_state: the log area's first free byte in the low bits, above them the mark of the response whose lines
- * came last. Both change with one store, so a successor that completes a response again sees that its lines are there. */
+ * came last. Both change with one store, so a successor that completes a response again sees that its lines are there.
+ */
 enum { FILL_BITS = 20 };
 #define FILL_MASK ((UINT64_C(1) << FILL_BITS) - 1)
 _Static_assert(CELL_LOG_BYTES < (1 << FILL_BITS), "the log area's fill mark has room");
@@ -71,16 +72,16 @@ static size_t put_string(char *line, size_t at, size_t size, const char *string)
 
 static void name_client(const struct connection *c, char name[INET6_ADDRSTRLEN])
 {
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof peer;
     if (getpeername(c->fd, (struct sockaddr *)&peer, &length) != 0) {
-        strcpy(name, "-");
+        snprintf(name, INET6_ADDRSTRLEN, "-");
     } else if (peer.ss_family == AF_INET) {
         inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, name, INET6_ADDRSTRLEN);
     } else if (peer.ss_family == AF_INET6) {
         inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&peer)->sin6_addr, name, INET6_ADDRSTRLEN);
     } else {
-        strcpy(name, "unix:");
+        snprintf(name, INET6_ADDRSTRLEN, "unix:");
     }
 }
 
@@ -102,7 +103,8 @@ static const char *stamp(void)
 static size_t put_quoted(char *line, size_t at, size_t size, const struct text *text)
 {
     line[at++] = '"';
-    at = text != NULL && text->at != NULL ? put_escaped(line, at, size - 2, *text) : put_string(line, at, size - 2, "-");
+    at =
+        text != NULL && text->at != NULL ? put_escaped(line, at, size - 2, *text) : put_string(line, at, size - 2, "-");
     line[at++] = '"';
     return at;
 }

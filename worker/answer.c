@@ -64,9 +64,9 @@ static void settle_in_memory(struct worker *w, struct connection *c)
 /* True if another response can be put behind this one. */
 static bool can_join(const struct connection *c)
 {
-    bool file_fits = c->work.file_fd < 0 ||
-                     (c->file_memory != NULL &&
-                      c->work.memory_bytes + c->work.file_bytes + RESPONSE_OUT_MIN <= DESK_OUT_BYTES);
+    bool file_fits =
+        c->work.file_fd < 0 ||
+        (c->file_memory != NULL && c->work.memory_bytes + c->work.file_bytes + RESPONSE_OUT_MIN <= DESK_OUT_BYTES);
     return file_fits && c->work.memory_bytes + RESPONSE_OUT_MIN <= DESK_OUT_BYTES && c->work.parts == 1 &&
            (c->work.flags & DESK_CLOSE) == 0 && c->work.log_bytes + DESK_LOG_LINE <= DESK_LOG_BYTES;
 }

@@ -18,8 +18,9 @@ static bool desk_adds_up(const struct desk_record *work)
     return work->head_at <= work->next_at && work->next_at <= work->fill_at && work->fill_at <= DESK_IN_BYTES &&
            work->memory_bytes <= DESK_OUT_BYTES && work->memory_at <= DESK_OUT_BYTES - work->memory_bytes &&
            work->parts <= DESK_PARTS_MAX && (work->part < work->parts || work->parts == 0) &&
-           work->log_bytes <= DESK_LOG_BYTES && work->log_split <= work->log_bytes && work->head_bytes <= DESK_IN_BYTES &&
-           work->file_at <= INT64_MAX && work->file_bytes <= INT64_MAX - work->file_at;
+           work->log_bytes <= DESK_LOG_BYTES && work->log_split <= work->log_bytes &&
+           work->head_bytes <= DESK_IN_BYTES && work->file_at <= INT64_MAX &&
+           work->file_bytes <= INT64_MAX - work->file_at;
 }
 
 static bool stage_adds_up(const struct connection *c)
@@ -242,10 +243,11 @@ bool connection_verify(const struct worker *w, struct connection *c)
         return false;
     }
     if (!received_adds_up(c, testimony.received) || !sent_adds_up(c, testimony.sent)) {
-        log_warn("connection %d: dropped: %s, and the kernel counts %llu bytes in and %llu out where the cell has %llu and "
-                 "%llu",
-                 c->fd, stage_name[c->at.stage], (unsigned long long)testimony.received,
-                 (unsigned long long)testimony.sent, (unsigned long long)c->at.received, (unsigned long long)c->at.sent);
+        log_warn(
+            "connection %d: dropped: %s, and the kernel counts %llu bytes in and %llu out where the cell has %llu and "
+            "%llu",
+            c->fd, stage_name[c->at.stage], (unsigned long long)testimony.received, (unsigned long long)testimony.sent,
+            (unsigned long long)c->at.received, (unsigned long long)c->at.sent);
         return false;
     }
     connection_publish(c);

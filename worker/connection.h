@@ -38,7 +38,8 @@ void connection_publish(struct connection *c);
 /* Change C's stage and set the deadline that belongs to it. The only place that assigns at.stage. */
 void connection_enter(struct worker *w, struct connection *c, enum stage next);
 
-/* Begin, for a descriptor just accepted, or found by a successor with no slot. RECEIVED and SENT are its counts so far. */
+/* Begin, for a descriptor just accepted, or found by a successor with no slot. RECEIVED and SENT are its counts so far.
+ */
 void connection_begin(struct worker *w, int fd, bool is_unix, uint64_t received, uint64_t sent);
 
 /* Close it for good. */
@@ -55,13 +56,15 @@ void connection_expire(struct worker *w, int fd);
 /* Give up on the request in hand with STATUS, as far as nothing of its response was sent yet; then end it. */
 void connection_fail(struct worker *w, int fd, int status);
 
-/* Ask the kernel how far FD got and correct the facts. False: they do not add up. For one adopted from a predecessor. */
+/* Ask the kernel how far FD got and correct the facts. False: they do not add up. For one adopted from a predecessor.
+ */
 bool connection_verify(const struct worker *w, struct connection *c);
 
 /* ---- answer.c: from a request to the bytes of its response ---- */
 
-/* Answer the whole request at work.head_at, and those behind it that are whole and fit beside it, and begin to send. */
-void answer_requests(struct worker *w, struct connection *c, const struct request *request);
+/* Answer FIRST, the whole request at work.head_at, and those behind it that are whole and fit beside it, and begin to
+ * send. */
+void answer_requests(struct worker *w, struct connection *c, const struct request *first);
 
 /* The same with an error; the connection ends behind it. REQUEST may be NULL. */
 void answer_error(struct worker *w, struct connection *c, const struct request *request, int status);

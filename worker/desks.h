@@ -11,11 +11,11 @@
 /* Invariants: punched <= free_count; every desk number below fresh is borrowed or in free[], never both. */
 struct desks {
     const struct cell *cell;
-    int32_t *free;       /* a stack of desks given back; the last one is the warmest */
+    int32_t *free; /* a stack of desks given back; the last one is the warmest */
     uint32_t free_count;
-    uint32_t punched;    /* free[0..punched) have no memory under them */
-    uint32_t fresh;      /* desks from here on were never used */
-    uint8_t *claimed;    /* only while a successor counts: a bit per desk */
+    uint32_t punched; /* free[0..punched) have no memory under them */
+    uint32_t fresh;   /* desks from here on were never used */
+    uint8_t *claimed; /* only while a successor counts: a bit per desk */
 };
 
 /* Begin with no desk borrowed. There are as many desks as slots, so borrowing never fails. */
@@ -29,7 +29,8 @@ void desks_give_back(struct desks *desks, int32_t number);
 bool desks_claim(struct desks *desks, int32_t number);
 void desks_settle(struct desks *desks);
 
-/* Punch holes under desks that have lain idle, keeping a few warm; at most some dozens a call. Call it once a second. */
+/* Punch holes under desks that have lain idle, keeping a few warm; at most some dozens a call. Call it once a second.
+ */
 void desks_trim(struct desks *desks);
 
 #endif

@@ -1,8 +1,8 @@
 /* handover.h — a surplus worker gives its connections to another, so that fewer workers cut nobody off.
  *
  * A connection is given when it is idle: then it has no state but its two counts. It travels as one packet with its
- * descriptor. The giver publishes STAGE_GIVING first; a successor of the giver that finds that stage gives once more, and
- * the heir knows a connection that it has already by the socket's cookie (SO_COOKIE). */
+ * descriptor. The giver publishes STAGE_GIVING first; a successor of the giver that finds that stage gives once more,
+ * and the heir knows a connection that it has already by the socket's cookie (SO_COOKIE). */
 #ifndef PERDURE_WORKER_HANDOVER_H
 #define PERDURE_WORKER_HANDOVER_H
 

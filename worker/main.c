@@ -49,14 +49,15 @@ static void take_name(const struct worker *w)
 /* Signals are for the supervisor; a Ctrl-C at its terminal reaches us, too. */
 static void ignore_signals(void)
 {
-    static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGTTIN, SIGTTOU, SIGTSTP};
+    static const int ignored[] = {SIGHUP,  SIGINT,  SIGTERM, SIGQUIT, SIGUSR1,
+                                  SIGUSR2, SIGPIPE, SIGTTIN, SIGTTOU, SIGTSTP};
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
         signal(ignored[i], SIG_IGN);
     }
 }
 
-/* What the successor gets anew from the supervisor ends with the next exec; the cell and the epoll set go on to it. So do
- * the listeners, though it gets them anew: it must have the old numbers to take them out of the epoll set. */
+/* What the successor gets anew from the supervisor ends with the next exec; the cell and the epoll set go on to it. So
+ * do the listeners, though it gets them anew: it must have the old numbers to take them out of the epoll set. */
 static void mark_descriptors(const struct birth *birth)
 {
     fcntl(birth->control_fd, F_SETFD, FD_CLOEXEC);

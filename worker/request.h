@@ -14,7 +14,7 @@ enum method {
     METHOD_GET,
     METHOD_HEAD,
     METHOD_OPTIONS,
-    METHOD_OTHER,   /* known to RFC 9110 or RFC 5789 but not served here: POST, PUT, DELETE, PATCH, CONNECT, TRACE: 405 */
+    METHOD_OTHER, /* known to RFC 9110 or RFC 5789 but not served here: POST, PUT, DELETE, PATCH, CONNECT, TRACE: 405 */
     METHOD_UNKNOWN, /* 501 */
 };
 
@@ -31,8 +31,8 @@ struct request {
     struct text target;     /* as sent */
     struct text path;       /* the target's path, still percent-encoded, begins with '/'; "*" for OPTIONS * */
     struct text query;      /* without the '?'; absent if there was none */
-    struct text host;       /* authority without port: from an absolute-form target, else from Host; may be absent in 1.0 */
-    struct text authority;  /* the same with its port */
+    struct text host; /* authority without port: from an absolute-form target, else from Host; may be absent in 1.0 */
+    struct text authority; /* the same with its port */
     struct text if_match, if_none_match, if_modified_since, if_unmodified_since, if_range, range;
     struct text accept_encoding, referer, user_agent;
     enum body_kind body;
@@ -61,10 +61,10 @@ struct refusal {
 /* Parse the head that begins at BYTES. At most one empty line (CRLF) before the request line is skipped and counted in
  * head_bytes (RFC 9112 section 2.2). *SCANNED is how many bytes an earlier call for the same head has already searched
  * for its end (0 at first); it is updated, so that a head that arrives in small pieces costs linear time. After
- * REQUEST_REFUSED, *request holds at least the line and minor_version if they were understood (else line is absent), and
- * *refusal says why; the connection cannot be used further. */
-enum request_verdict request_parse(const char *bytes, size_t count, const struct request_limits *limits, size_t *scanned,
-                                   struct request *request, struct refusal *refusal);
+ * REQUEST_REFUSED, *request holds at least the line and minor_version if they were understood (else line is absent),
+ * and *refusal says why; the connection cannot be used further. */
+enum request_verdict request_parse(const char *bytes, size_t count, const struct request_limits *limits,
+                                   size_t *scanned, struct request *request, struct refusal *refusal);
 
 /* ---- request_body.c: where the body ends (RFC 9112 sections 6 and 7). ---- */
 

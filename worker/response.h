@@ -32,8 +32,10 @@ struct response {
 
     /* Given back. */
     int status;
-    int file_fd; /* -1: none. Owned by the file cache; file_cache_release(fd) when the answer is over. Without close-on-exec */
-    const char *file_memory; /* the file's bytes from offset 0, if the cache has them in memory; valid until the release */
+    int file_fd; /* -1: none. Owned by the file cache; file_cache_release(fd) when the answer is over. Without
+                    close-on-exec */
+    const char
+        *file_memory; /* the file's bytes from offset 0, if the cache has them in memory; valid until the release */
     struct part parts[RESPONSE_PARTS_MAX];
     unsigned parts_count; /* >= 1 */
     uint64_t body_bytes;  /* of all parts together without the head: what the access log shows; 0 for HEAD */

@@ -31,8 +31,8 @@ static int gather(const struct connection *c, struct iovec pieces[2])
     uint64_t at = position(c);
     int count = 0;
     if (at < c->work.memory_bytes) {
-        pieces[count++] = (struct iovec){.iov_base = c->desk->out + c->work.memory_at + at,
-                                         .iov_len = c->work.memory_bytes - at};
+        pieces[count++] =
+            (struct iovec){.iov_base = c->desk->out + c->work.memory_at + at, .iov_len = c->work.memory_bytes - at};
         at = c->work.memory_bytes;
     }
     uint64_t in_file = at - c->work.memory_bytes;

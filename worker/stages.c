@@ -157,7 +157,8 @@ static enum onward take_request(struct worker *w, struct connection *c, const st
     return ONWARD_GO;
 }
 
-static enum onward refuse(struct worker *w, struct connection *c, const struct request *request, int status, const char *why)
+static enum onward refuse(struct worker *w, struct connection *c, const struct request *request, int status,
+                          const char *why)
 {
     w->cell.header->counters.refused++;
     log_debug("connection %d: reading a request: refused with %d: %s", c->fd, status, why);
@@ -478,8 +479,9 @@ void connection_fail(struct worker *w, int fd, int status)
     if (!connection_load(w, fd, &c) || !verify_once(w, &c)) {
         return;
     }
-    bool untouched = c.desk != NULL && (c.at.stage == STAGE_HEAD || c.at.stage == STAGE_BODY ||
-                                        (c.at.stage == STAGE_RESPOND && c.at.sent == c.work.out_from && c.work.part == 0));
+    bool untouched =
+        c.desk != NULL && (c.at.stage == STAGE_HEAD || c.at.stage == STAGE_BODY ||
+                           (c.at.stage == STAGE_RESPOND && c.at.sent == c.work.out_from && c.work.part == 0));
     if (!untouched) {
         connection_end(w, &c, END_SICK);
         return;

@@ -1,8 +1,8 @@
 /* succession.c — see succession.h.
  *
  * The cell is not trusted: whoever wrote it is dead, and may have scribbled over it first. A slot that does not add up
- * costs its connection. What the kernel alone can tell (how far each stream got) is asked when a connection first moves,
- * so the gap does not grow by a system call for each idle connection. */
+ * costs its connection. What the kernel alone can tell (how far each stream got) is asked when a connection first
+ * moves, so the gap does not grow by a system call for each idle connection. */
 #include "worker/succession.h"
 
 #include "supervisor/inherit/log.h"
@@ -17,7 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MARGIN = 2 * CONTRACT_FDS_MAX }; /* descriptors that may lie above the highest slot: channels, files, listeners */
+enum {
+    MARGIN = 2 * CONTRACT_FDS_MAX
+}; /* descriptors that may lie above the highest slot: channels, files, listeners */
 
 /* ---- slots ---- */
 

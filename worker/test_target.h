@@ -1,5 +1,5 @@
-/* test_target.h — targets that kill or stop the worker that is asked for them. Only in the build `make targets`, for the
- * tests of crashes, hangs and the OOM killer; any other build has nothing of it. */
+/* test_target.h — targets that kill or stop the worker that is asked for them. Only in the build `make targets`, for
+ * the tests of crashes, hangs and the OOM killer; any other build has nothing of it. */
 #ifndef PERDURE_WORKER_TEST_TARGET_H
 #define PERDURE_WORKER_TEST_TARGET_H
 

@@ -59,8 +59,8 @@ bool witness_ask(int fd, struct testimony *testimony)
         if (ioctl(fd, SIOCINQ, &unread) != 0 || ioctl(fd, SIOCOUTQ, &unacknowledged) != 0 || !read_info(fd, &after)) {
             return false;
         }
-        if (before.tcpi_bytes_received == after.tcpi_bytes_received && before.tcpi_bytes_acked == after.tcpi_bytes_acked &&
-            before.tcpi_state == after.tcpi_state) {
+        if (before.tcpi_bytes_received == after.tcpi_bytes_received &&
+            before.tcpi_bytes_acked == after.tcpi_bytes_acked && before.tcpi_state == after.tcpi_state) {
             testimony->received = after.tcpi_bytes_received - peer_fin(&after) - (uint64_t)unread;
             testimony->sent = after.tcpi_bytes_acked + (uint64_t)unacknowledged;
             return true;

@@ -20,15 +20,15 @@ struct worker {
     struct cell cell;
     struct desks desks;
     pid_t keeper_pid;
-    struct instant now;    /* of this turn of the loop */
-    uint64_t soonest_ms;   /* no deadline of a connection is earlier; it may be too early, never too late */
-    uint64_t swept_ms;     /* when deadlines were last looked through */
-    uint64_t trimmed_ms;   /* when caches were last trimmed */
-    uint8_t *unverified;   /* a bit per descriptor: adopted, the kernel not yet asked about it */
-    bool alone;            /* no predecessor's keeper holds our connections: close() alone ends them */
-    bool retiring;         /* exit at the end of this turn */
-    bool stopping;         /* every response is the last of its connection */
-    bool accepting;        /* the listeners are in the epoll set */
+    struct instant now;     /* of this turn of the loop */
+    uint64_t soonest_ms;    /* no deadline of a connection is earlier; it may be too early, never too late */
+    uint64_t swept_ms;      /* when deadlines were last looked through */
+    uint64_t trimmed_ms;    /* when caches were last trimmed */
+    uint8_t *unverified;    /* a bit per descriptor: adopted, the kernel not yet asked about it */
+    bool alone;             /* no predecessor's keeper holds our connections: close() alone ends them */
+    bool retiring;          /* exit at the end of this turn */
+    bool stopping;          /* every response is the last of its connection */
+    bool accepting;         /* the listeners are in the epoll set */
     uint64_t rest_until_ms; /* accept rests: out of descriptors or connections */
     struct instant stop_deadline;
     int was_in_hand; /* the descriptor that the predecessor was stepping when it died, -1: none */

@@ -102,8 +102,8 @@ int cell_create(struct cell *cell, uint32_t slots)
     if (fd < 0) {
         return -1;
     }
-    if (ftruncate(fd, (off_t)cell_bytes(slots)) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0 ||
-        cell_map(cell, fd, slots) != 0) {
+    if (ftruncate(fd, (off_t)cell_bytes(slots)) != 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0 || cell_map(cell, fd, slots) != 0) {
         int saved = errno;
         close(fd);
         errno = saved;

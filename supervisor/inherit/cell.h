@@ -75,7 +75,8 @@ enum desk_flag {
 };
 
 /* The part that a connection with a request needs. Invariants: head_at <= next_at <= fill_at <= DESK_IN_BYTES;
- * memory_at + memory_bytes <= DESK_OUT_BYTES; part < parts <= DESK_PARTS_MAX; log_split <= log_bytes <= DESK_LOG_BYTES. */
+ * memory_at + memory_bytes <= DESK_OUT_BYTES; part < parts <= DESK_PARTS_MAX; log_split <= log_bytes <= DESK_LOG_BYTES.
+ */
 struct desk_record {
     uint32_t head_at;    /* in[]: where the request in work begins */
     uint32_t next_at;    /* in[]: where the next request begins, once the present one's end is known */
@@ -84,13 +85,13 @@ struct desk_record {
     uint32_t flags;      /* enum desk_flag */
     uint32_t requests;   /* answered by what is going out */
     /* what is going out: a stretch of memory, then one of the file */
-    uint64_t out_from;   /* number of its first byte in the stream we send */
+    uint64_t out_from; /* number of its first byte in the stream we send */
     uint64_t file_at;
     uint64_t file_bytes;
-    uint32_t memory_at;  /* out[] */
+    uint32_t memory_at; /* out[] */
     uint32_t memory_bytes;
-    int32_t file_fd;     /* -1: none */
-    uint16_t part;       /* which of parts[] this is */
+    int32_t file_fd; /* -1: none */
+    uint16_t part;   /* which of parts[] this is */
     uint16_t parts;
     /* the body being discarded: struct body_state of the worker, as plain numbers */
     uint64_t body_left;
@@ -133,7 +134,7 @@ struct cell_counters {
     uint64_t refused;     /* 4xx for something malformed or too large */
     uint64_t given;       /* handed to another worker */
     uint64_t taken;
-    uint64_t dropped;     /* lost in a succession because the slot did not add up */
+    uint64_t dropped; /* lost in a succession because the slot did not add up */
 };
 
 struct cell_header {
@@ -185,8 +186,8 @@ uint64_t cell_beat_ms(const struct cell *cell);
 uint32_t cell_connections(const struct cell *cell);
 struct cell_counters cell_counters(const struct cell *cell);
 
-/* What the worker had in hand: "GET /x HTTP/1.1" (the request's first line, unprintable bytes as \xNN) into LINE and the
- * client's descriptor number into *fd. False if nothing was in hand or it does not add up. */
+/* What the worker had in hand: "GET /x HTTP/1.1" (the request's first line, unprintable bytes as \xNN) into LINE and
+ * the client's descriptor number into *fd. False if nothing was in hand or it does not add up. */
 bool cell_in_hand(const struct cell *cell, char *line, size_t bytes, int *fd);
 
 #endif

@@ -23,9 +23,9 @@ enum { BIRTH_NUMBERS = 14 };
 static void birth_to_numbers(const struct birth *birth, long numbers[BIRTH_NUMBERS])
 {
     const long all[BIRTH_NUMBERS] = {
-        birth->version,    birth->slot,          birth->generation, birth->cause,           birth->signal,
-        birth->syslog,     birth->control_fd,    birth->keeper_fd,  birth->snapshot_fd,     birth->access_log_fd,
-        birth->program_fd, birth->cell_fd,       birth->epoll_fd,   birth->listeners_count,
+        birth->version,    birth->slot,       birth->generation, birth->cause,           birth->signal,
+        birth->syslog,     birth->control_fd, birth->keeper_fd,  birth->snapshot_fd,     birth->access_log_fd,
+        birth->program_fd, birth->cell_fd,    birth->epoll_fd,   birth->listeners_count,
     };
     memcpy(numbers, all, sizeof all);
 }

@@ -20,8 +20,8 @@
  *      REPORT_READY. Only from here on does W' read, write, open and accept. From here on, K' is W's keeper.
  *   6. S sends K ORDER_LEAVE; when K is reaped, S sends W' ORDER_ALONE.
  *
- * If W' dies before READY is in S's queue, S sends K' ORDER_LEAVE (if it exists) and K ORDER_SUCCEED once more; S drains
- * both channels before it decides. At every moment two processes hold each connection. */
+ * If W' dies before READY is in S's queue, S sends K' ORDER_LEAVE (if it exists) and K ORDER_SUCCEED once more; S
+ * drains both channels before it decides. At every moment two processes hold each connection. */
 #ifndef PERDURE_INHERIT_CONTRACT_H
 #define PERDURE_INHERIT_CONTRACT_H
 
@@ -34,12 +34,12 @@ enum { CONTRACT_VERSION = 1, CONTRACT_LISTENERS_MAX = 64, CONTRACT_FDS_MAX = 8 +
 
 /* Why a worker is born. */
 enum birth_cause {
-    BIRTH_FRESH,   /* no predecessor, an empty cell */
-    BIRTH_CRASH,   /* the predecessor died by a signal that its own program causes: SEGV, BUS, ABRT, ILL, FPE, SYS, TRAP;
-                      or of the OOM killer; or exited although nobody had told it to */
-    BIRTH_KILLED,  /* the predecessor was killed from outside: nobody's request is suspect */
-    BIRTH_HANG,    /* the supervisor killed it because it made no turn */
-    BIRTH_RELOAD,  /* it retired for a new configuration */
+    BIRTH_FRESH,  /* no predecessor, an empty cell */
+    BIRTH_CRASH,  /* the predecessor died by a signal that its own program causes: SEGV, BUS, ABRT, ILL, FPE, SYS, TRAP;
+                     or of the OOM killer; or exited although nobody had told it to */
+    BIRTH_KILLED, /* the predecessor was killed from outside: nobody's request is suspect */
+    BIRTH_HANG,   /* the supervisor killed it because it made no turn */
+    BIRTH_RELOAD, /* it retired for a new configuration */
     BIRTH_UPGRADE, /* it retired for a new program */
 };
 enum { BIRTH_CAUSES = BIRTH_UPGRADE + 1 };
@@ -50,9 +50,9 @@ struct birth {
     uint32_t version; /* CONTRACT_VERSION */
     uint32_t slot;    /* which place in the table of workers */
     uint32_t generation;
-    uint32_t cause;  /* enum birth_cause */
-    int32_t signal;  /* that ended the predecessor, 0: none */
-    uint32_t syslog; /* 1: the error log is syslog */
+    uint32_t cause;       /* enum birth_cause */
+    int32_t signal;       /* that ended the predecessor, 0: none */
+    uint32_t syslog;      /* 1: the error log is syslog */
     int32_t error_log_fd; /* becomes descriptor 2 */
     int32_t control_fd;
     int32_t keeper_fd; /* the worker's end of the channel that its keeper will read */
@@ -73,8 +73,8 @@ void birth_write(const struct birth *birth, char text[BIRTH_TEXT_BYTES]);
 bool birth_read(struct birth *birth, const char *text);
 
 /* Replace this process by the worker of BIRTH: clears close-on-exec on what it names (not on program_fd), puts
- * error_log_fd on 2, sets the environment and argv[0] ("perdure: worker 3"), and execs program_fd, or /proc/self/exe when
- * that is -1. All other descriptors are the caller's business. Returns only on failure, with errno. */
+ * error_log_fd on 2, sets the environment and argv[0] ("perdure: worker 3"), and execs program_fd, or /proc/self/exe
+ * when that is -1. All other descriptors are the caller's business. Returns only on failure, with errno. */
 void birth_exec(const struct birth *birth);
 
 /* ---- orders: supervisor to worker or keeper ---- */
@@ -91,7 +91,8 @@ enum order_kind {
     ORDER_TAKE,        /* descriptor: a SOCK_SEQPACKET from a giver: take the connections it sends, until EOF */
     /* to the keeper */
     ORDER_SUCCEED, /* descriptors: control, keeper, snapshot, access log, program, error log, then listeners. The
-                      numbers in birth are ignored but for the slot, generation, cause, signal, syslog, listeners_count */
+                      numbers in birth are ignored but for the slot, generation, cause, signal, syslog, listeners_count
+                    */
     ORDER_LEAVE,   /* exit 0 */
 };
 struct order {
@@ -125,9 +126,10 @@ struct report {
  * Returns 0, or -1 with errno (EAGAIN: the receiver's queue is full; EPIPE: it is gone). */
 int channel_send(int fd, const void *message, size_t bytes, const int *fds, size_t count);
 
-/* Receive one message of exactly BYTES bytes. Descriptors that came with it go to FDS with close-on-exec, *COUNT in: room,
- * out: how many; those beyond are closed. *SENDER (may be NULL) gets the kernel's word for the sender's pid, or -1, if
- * SO_PASSCRED is on. Returns 1; 0 at EOF; -1 with errno (EAGAIN: none now; EBADMSG: wrong size, message dropped). */
+/* Receive one message of exactly BYTES bytes. Descriptors that came with it go to FDS with close-on-exec, *COUNT in:
+ * room, out: how many; those beyond are closed. *SENDER (may be NULL) gets the kernel's word for the sender's pid, or
+ * -1, if SO_PASSCRED is on. Returns 1; 0 at EOF; -1 with errno (EAGAIN: none now; EBADMSG: wrong size, message
+ * dropped). */
 int channel_receive(int fd, void *message, size_t bytes, int *fds, size_t *count, pid_t *sender);
 
 /* A socketpair for one incarnation: ends[0] for the supervisor (SO_PASSCRED, non-blocking), ends[1] for the worker or

@@ -10,8 +10,9 @@
 
 #include <sys/types.h>
 
-/* Make a keeper of this process for the descriptors named in BIRTH (epoll_fd and cell_fd must be right by now: it passes
- * them on). The keeper is this process's sibling. Returns its pid, or -1 with errno; never returns in the keeper. */
+/* Make a keeper of this process for the descriptors named in BIRTH (epoll_fd and cell_fd must be right by now: it
+ * passes them on). The keeper is this process's sibling. Returns its pid, or -1 with errno; never returns in the
+ * keeper. */
 pid_t keeper_make(const struct birth *birth);
 
 #endif

@@ -19,8 +19,8 @@ enum log_level {
 /* Who speaks: "supervisor", "worker 3", "keeper 3". Copied, at most 31 bytes. */
 void log_name(const char *who);
 
-/* The generation that is put behind the name ("worker 3 gen 12"); 0 leaves it out. */
-void log_generation(unsigned generation);
+/* The generation NUMBER that is put behind the name ("worker 3 gen 12"); 0 leaves it out. */
+void log_generation(unsigned number);
 
 /* Lines above LEVEL are not written. The default is LOG_LEVEL_INFO. */
 void log_threshold(enum log_level level);
@@ -28,8 +28,8 @@ void log_threshold(enum log_level level);
 /* Send lines to syslog(3), facility daemon, instead of descriptor 2. */
 void log_to_syslog(void);
 
-/* Put a time stamp (local time with offset, RFC 3339) before each line on descriptor 2; on by default unless descriptor 2
- * is the systemd journal (JOURNAL_STREAM). */
+/* Put a time stamp (local time with offset, RFC 3339) before each line on descriptor 2; on by default unless descriptor
+ * 2 is the systemd journal (JOURNAL_STREAM). */
 void log_stamps(bool on);
 
 /* printf(3)-like; no newline at the end. Control characters in the text are written as \xNN, so a request cannot forge

@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests. See harness.py."""
+"""conftest.py — the fixtures of the end-to-end tests: servers that are stopped and looked over when a test ends."""
 import pathlib
 import sys
 

@@ -1,4 +1,4 @@
-"""harness — what the end-to-end tests stand on: a perdure of their own, a client that sends exact bytes, the judge.
+"""harness.py — what the end-to-end tests stand on: a perdure of their own, a client of exact bytes, the judge.
 
 Nothing here sleeps for a fixed time in the hope that something will have happened: what can be waited for is waited
 for, with a deadline that is only reached when the test fails.
@@ -36,7 +36,8 @@ def wait_until(condition, what, seconds=PATIENCE_S):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"after {seconds} s: {what() if callable(what) else what}")
+            words = what() if callable(what) else what
+            raise AssertionError(f"after {seconds} s: {str(words)[:1500]}{str(words)[1500:][-2500:]}")
         time.sleep(0.005)  # between two looks
 
 
@@ -95,6 +96,14 @@ def proc_status(pid):
 def is_alive(pid):
     """Zombies are not alive."""
     return proc_status(pid).get("State", "Z")[0] not in "ZX"
+
+
+def kill(pid, number):
+    """Signal PID, which a status named: False if it is gone since, or was none."""
+    try:
+        return pid > 1 and os.kill(pid, number) is None
+    except ProcessLookupError:
+        return False
 
 
 def open_descriptors(pid):
@@ -326,10 +335,7 @@ class Server:
     def kill_leftovers(self):
         left = processes_of(self.directory, self.token)
         for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            kill(pid, signal.SIGKILL)
         return left
 
     def close(self):
@@ -509,22 +515,27 @@ class Judge:
         """The same, when it ends by itself. Both may be called again."""
         if self.figures is not None:
             return self.figures
-        try:
-            self.said += self.process.communicate(timeout=60)[0]
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
+        self.said += self.process.communicate(timeout=60)[0]
         assert self.process.returncode in (0, 1), self.said
         self.figures = json.loads(self.json_path.read_text())
-        shutil.rmtree(self.directory, ignore_errors=True)
         print(self.said)
         return self.figures
 
     def __enter__(self):
         return self
 
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
     def __exit__(self, kind, *_):
-        self.finish()
+        try:
+            self.finish()
+        finally:
+            self.close()
         if kind is None:
             assert_no_trouble(self.figures, self.said)
 

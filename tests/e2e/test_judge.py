@@ -95,8 +95,9 @@ def server_that(misbehave, times=1):
 
 def judge(address, corpus, responses=20, seconds=8, **clients):
     """Run it to its end: its figures."""
-    return harness.Judge(address, corpus, seconds=seconds, wait=False, timeout=0.5, requests_max=responses,
-                         **clients).wait()
+    with contextlib.closing(harness.Judge(address, corpus, seconds=seconds, wait=False, timeout=0.5,
+                                          requests_max=responses, **clients)) as running:
+        return running.wait()
 
 
 def kinds(figures):
@@ -340,6 +341,6 @@ def test_exit_codes_tell_a_clean_run_from_trouble_and_from_misuse(corpus):
 
 def test_a_signal_ends_it_with_the_summary(corpus):
     with server_that(None, times=0) as address:
-        running = harness.Judge(address, corpus, keepalive=4)
-        figures = running.finish()
+        with contextlib.closing(harness.Judge(address, corpus, keepalive=4)) as running:
+            figures = running.finish()
     assert kinds(figures) == {} and "responses compared byte by byte" in running.said

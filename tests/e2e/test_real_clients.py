@@ -112,7 +112,8 @@ def browse(directory, url):
     try:
         return run("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
                    "--disable-dev-shm-usage", "--disable-background-networking",
-                   "--disable-component-update", "--disable-sync", f"--user-data-dir={profile}", "--timeout=20000", "--dump-dom", url, seconds=90).decode()
+                   "--disable-component-update", "--disable-sync", f"--user-data-dir={profile}",
+                   "--timeout=20000", "--dump-dom", url, seconds=90).decode()
     finally:
         shutil.rmtree(profile, ignore_errors=True)
 

@@ -48,11 +48,7 @@ def test_kills_during_reloads_are_not_noticed(loaded_server):
             server.write_config(idle_timeout=f"{60 + turn}s")
             os.kill(server.supervisor_pid(), signal.SIGHUP)
             for worker in server.workers():
-                if worker["pid"] > 0:
-                    try:
-                        os.kill(worker["pid"], signal.SIGKILL)
-                    except ProcessLookupError:
-                        pass  # it has just retired
+                harness.kill(worker["pid"], signal.SIGKILL)  # or it has just retired
             harness.wait_until(lambda: server.is_serving() and not server.status()["supervisor"]["rolling"]
                                and server.status()["generation"] > turn + 1, server.log)
     assert server.status()["lost_connections"] == 0

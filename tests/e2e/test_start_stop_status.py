@@ -68,7 +68,7 @@ def test_stop_lets_responses_under_way_finish(make_server):
         stopping = subprocess.Popen(server.command("stop"), stdout=subprocess.DEVNULL)
         assert client.take(len(data)) == data
         client.assert_closed()
-        assert stopping.wait(harness.PATIENCE_S) == 0
+    assert stopping.wait(harness.PATIENCE_S) == 0
 
 
 def test_stop_closes_idle_connections_at_once(server):

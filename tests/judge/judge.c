@@ -182,7 +182,7 @@ static void unix_address(const char *path)
         die("unix:%s: the path is too long", path);
     }
     name->sun_family = AF_UNIX;
-    strcpy(name->sun_path, path);
+    memcpy(name->sun_path, path, strlen(path) + 1);
     world.server_bytes = sizeof *name;
 }
 

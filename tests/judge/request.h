@@ -10,7 +10,8 @@
 
 enum { REQUEST_BYTES_MAX = 4096 + 512 };
 
-/* What is due: a response with this status, and of the file the bytes from … from+bytes-1 (from + bytes <= its size). */
+/* What is due: a response with this status, and of the file the bytes from … from+bytes-1 (from + bytes <= its size).
+ */
 struct request {
     struct file *file;
     uint64_t from, bytes;

@@ -332,7 +332,8 @@ static bool is_served(struct fixture *f, int client)
            fixture_serve(f, client, start, 12) == 12 && memcmp(start, "HTTP/1.1 200", 12) == 0;
 }
 
-/* Leave three connections in the middle of something, scribble over the first two, succeed. True if the third is served. */
+/* Leave three connections in the middle of something, scribble over the first two, succeed. True if the third is
+ * served. */
 static bool survive(struct fixture *f)
 {
     char byte;
