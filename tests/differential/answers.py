@@ -153,8 +153,8 @@ class Words:
                  if path.is_file() and not path.is_symlink()]
         self.names = {path.read_bytes(): path.name if path.parent in (root, root.parent)
                       else str(path.relative_to(root)) for path in files}
+        assert len(self.names) == len(files), "two files are the same, so an answer could not be told from another"
         self.sizes = {len(text): name for text, name in self.names.items()}
-        assert len(self.sizes) == len(files), "sizes or texts of files are the same"
 
     def part(self, content_range, body):
         """One range of a file: "0-9", and a word if those are not the file's bytes."""

@@ -488,7 +488,7 @@ CORPUS = {**WELL_FORMED, **MALFORMED}
 
 
 def fill(root):
-    """The files asked for, below ROOT and one beside it. Sizes differ, so that a length tells the file."""
+    """The files asked for, below ROOT and one beside it. Texts differ, so that a body tells the file."""
     def write(name, text, mode=0o644):
         path = root / name
         path.parent.mkdir(exist_ok=True)

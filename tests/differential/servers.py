@@ -79,13 +79,11 @@ AddEncoding br .br
 
 H2O = """
 {user}
-pid-file: {directory}/h2o.pid
 error-log: {directory}/h2o.log
 num-threads: 1
 num-name-resolution-threads: 1
 http1-upgrade-to-http2: OFF
 limit-request-body: 1048576
-temp-buffer-path: {directory}
 hosts:
   "*":
     listen: {{ host: {host}, port: {port} }}

@@ -3,6 +3,7 @@
 
     tests/differential/show.py [words of the requests' names]
 """
+import contextlib
 import pathlib
 import sys
 
@@ -17,7 +18,7 @@ import everyone  # noqa: E402
 def main():
     wanted = " ".join(sys.argv[1:])
     names = [name for name in corpus.CORPUS if wanted in name]
-    with everyone.Everyone() as servers:
+    with contextlib.redirect_stdout(sys.stderr), everyone.Everyone() as servers:
         answers = servers.ask(names)
     alike = {}
     for name, of in answers.items():
