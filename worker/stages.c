@@ -209,16 +209,26 @@ static enum onward step_head(struct worker *w, struct connection *c)
     return onward;
 }
 
-static enum onward step_continue(struct worker *w, struct connection *c)
+/* Send what is going out. ONWARD_GO: all of it is with the kernel now. */
+static enum onward send_out(struct worker *w, struct connection *c)
 {
     switch (send_on(w, c)) {
+    case SENT_ALL:
+        return ONWARD_GO;
     case SENT_SOME:
         return ONWARD_WAIT;
     case SENT_GONE:
-        connection_end(w, c, END_CLIENT);
-        return ONWARD_ENDED;
-    case SENT_ALL:
         break;
+    }
+    connection_end(w, c, END_CLIENT);
+    return ONWARD_ENDED;
+}
+
+static enum onward step_continue(struct worker *w, struct connection *c)
+{
+    enum onward onward = send_out(w, c);
+    if (onward != ONWARD_GO) {
+        return onward;
     }
     c->work.memory_bytes = 0;
     connection_enter(w, c, STAGE_BODY);
@@ -361,16 +371,8 @@ static enum onward finish_response(struct worker *w, struct connection *c)
 
 static enum onward step_respond(struct worker *w, struct connection *c)
 {
-    switch (send_on(w, c)) {
-    case SENT_SOME:
-        return ONWARD_WAIT;
-    case SENT_GONE:
-        connection_end(w, c, END_CLIENT);
-        return ONWARD_ENDED;
-    case SENT_ALL:
-        break;
-    }
-    return finish_response(w, c);
+    enum onward onward = send_out(w, c);
+    return onward == ONWARD_GO ? finish_response(w, c) : onward;
 }
 
 static enum onward step_linger(struct worker *w, struct connection *c)
