@@ -92,5 +92,5 @@ install: all
 clean:
 	rm -rf build
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(addprefix $(BUILD)/,supervisor worker tests) -type f -name '*.d' 2>/dev/null)
 .SECONDARY:

@@ -8,6 +8,7 @@
 #include "supervisor/tend.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -124,6 +125,10 @@ static bool hear_one(struct supervisor *s, struct worker *w, const int32_t *fd, 
         watch_stop(s, *fd); /* nobody holds the other end; what follows from that, reaping tells */
         if (fd == &w->keeper_fd && w->state == WORKER_SUCCEEDING) {
             tend_event(s, w, EVENT_KEEPER_DIED);
+        } else if (fd == &w->next_control_fd && w->state == WORKER_ADOPTING && w->pid == 0) {
+            /* The successor that we await was never forked: its keeper died with the order unread, and for a moment
+             * the kernel still held the descriptors that came with it. */
+            deaths_worker(s, w, SIGKILL);
         }
     }
     return got < 0 && errno == EBADMSG;

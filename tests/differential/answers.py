@@ -6,10 +6,10 @@ Texts of error pages, and fields that are a matter of taste, are not told, so no
 """
 import concurrent.futures
 import dataclasses
+import os
 import re
 import select
 import socket
-import time
 
 from corpus import CORPUS, END, ETAG, PAUSE
 
@@ -150,21 +150,20 @@ class Words:
 
     def __init__(self, root):
         files = [path for path in [*root.rglob("*"), *root.parent.glob("*.txt")]
-                 if path.is_file() and not path.is_symlink()]
+                 if path.is_file() and not path.is_symlink() and os.access(path, os.R_OK)]
         self.names = {path.read_bytes(): path.name if path.parent in (root, root.parent)
                       else str(path.relative_to(root)) for path in files}
         assert len(self.names) == len(files), "two files are the same, so an answer could not be told from another"
         self.sizes = {len(text): name for text, name in self.names.items()}
 
     def part(self, content_range, body):
-        """One range of a file: "0-9", and a word if those are not the file's bytes."""
+        """One range of a file: "page.txt 0-9", and a word if those are not the file's bytes."""
         match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", content_range)
         if not match:
             return f"with malformed Content-Range {content_range}"
         first, last, size = map(int, match.groups())
-        text = next((text for text in self.names if len(text) == size), b"")
-        right = body == text[first:last + 1]
-        return f"{first}-{last}{'' if right else ' WRONG BYTES'}"
+        of = [name for text, name in self.names.items() if len(text) == size and text[first:last + 1] == body]
+        return f"{of[0] if of else 'WRONG BYTES'} {first}-{last}"
 
     def parts(self, response):
         boundary = response.fields["content-type"].partition("boundary=")[2].strip('"').encode()
@@ -172,7 +171,9 @@ class Words:
         split = [part.removeprefix(b"\r\n").partition(b"\r\n\r\n") for part in parts]
         told = [self.part(fields_of(head.decode("latin-1").split("\r\n")).get("content-range", ""), body)
                 for head, _, body in split]
-        return ",".join(told) + ("" if last.startswith(b"--") else " WITHOUT END")
+        files = {part.split(" ")[0] for part in told}
+        spans = " ".join(part.split(" ")[-1] for part in told) if len(told) < 6 else f"in {len(told)} parts"
+        return f"{' '.join(files)} {spans}{'' if last.startswith(b'--') else ' WITHOUT END'}"
 
     def file(self, response):
         if response.is_head:
@@ -182,15 +183,15 @@ class Words:
 
     def tell(self, response):
         status, fields = response.status, response.fields
+        coding = f" by {fields['content-encoding']}" if "content-encoding" in fields else ""
         if status == 200:
-            coding = f" by {fields['content-encoding']}" if "content-encoding" in fields else ""
             return f"200 {self.file(response)}{coding}"
         if status == 206 and response.is_head:
             return f"206 head of {fields.get('content-range')}"
-        if status == 206 and "content-range" in fields:
-            return f"206 {self.part(fields['content-range'], response.body)}"
         if status == 206:
-            return f"206 {self.parts(response)}"
+            one = "content-range" in fields
+            told = self.part(fields["content-range"], response.body) if one else self.parts(response)
+            return f"206 {told}{coding}"
         if status == 416:
             return f"416 of {fields.get('content-range', 'nothing').removeprefix('bytes ')}"
         if status in (301, 302, 307, 308):
@@ -209,6 +210,8 @@ def answer(words, address, pieces, quiet_s=QUIET_S):
     responses, rest = responses_of(data, pieces)
     kept = bool(responses) and responses[-1].body == PROBE_TEXT
     told = [words.tell(response) for response in responses[:-1 if kept else None]]
+    if len(told) > 5 and len(set(told)) == 1:
+        told = [f"{len(told)} times {told[0]}"]
     if rest:
         told.append(f"{words.names.get(rest, 'a text')} without a head")
     return ", ".join([*told, "kept" if kept else "closed" if closed else "waits"])
