@@ -75,7 +75,7 @@ targets:
 	$(MAKE) BUILD=$(BUILD)/targets DEFINES=-DPERDURE_TEST_TARGETS all
 
 asan:
-	$(MAKE) BUILD=build/asan OPTIMISE='-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined' \
+	$(MAKE) BUILD=build/asan OPTIMISE='-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-format-truncation' \
 		HARDEN=-fPIE all $(if $(filter check,$(MAKECMDGOALS)),check,)
 
 lint:

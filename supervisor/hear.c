@@ -72,6 +72,16 @@ static void hear_not_forked(struct supervisor *s, struct worker *w, const struct
     tend_event(s, w, EVENT_NOT_FORKED);
 }
 
+/* Good news comes from the keeper itself; one that is dead already never told us that it lived. */
+static void hear_keeper_made(struct worker *w, const struct report *report)
+{
+    if (report->pid <= 0) {
+        log_warn("worker %u: cannot make a keeper: %s; trying again", w->slot, strerror(report->error));
+    } else if (w->keeper_pid == 0 && !reap_is_ours(report->pid)) {
+        w->keeper_asked_ms = 0; /* so it is asked for another one now */
+    }
+}
+
 static void hear(struct supervisor *s, struct worker *w, const struct report *report, pid_t sender, bool from_next)
 {
     switch ((enum report_kind)report->kind) {
@@ -84,10 +94,7 @@ static void hear(struct supervisor *s, struct worker *w, const struct report *re
         hear_cannot(s, w, report);
         return;
     case REPORT_KEEPER_MADE:
-        /* Good news comes from the keeper itself. */
-        if (report->pid <= 0) {
-            log_warn("worker %u: cannot make a keeper: %s; trying again", w->slot, strerror(report->error));
-        }
+        hear_keeper_made(w, report);
         return;
     case REPORT_KEEPER:
         if (from_next) {

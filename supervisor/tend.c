@@ -426,6 +426,9 @@ bool tend_start(struct supervisor *s, struct worker *w)
 void tend_retire(struct supervisor *s, struct worker *w, enum birth_cause cause)
 {
     struct order message = {.kind = ORDER_RETIRE};
+    if (!reap_is_ours(w->keeper_pid)) {
+        return; /* nobody would hold its connections: it is told in a later turn, when it has a keeper again */
+    }
     if (channel_send(w->control_fd, &message, sizeof message, NULL, 0) != 0) {
         return; /* it stays as it is, and is told again in the next turn */
     }

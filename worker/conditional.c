@@ -63,6 +63,17 @@ static bool list_has(struct text list, struct text etag, bool strongly)
     return false;
 }
 
+/* The same of a list that goes over several fields (RFC 9110 section 5.3). */
+static bool lists_have(const struct text *lists, struct text etag, bool strongly)
+{
+    for (size_t i = 0; i < LIST_FIELDS_MAX && lists[i].at; i++) {
+        if (list_has(lists[i], etag, strongly)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Was the file changed after the date in FIELD? OTHERWISE if that is no date. */
 static bool changed_since(struct text field, const struct validators *validators, time_t now, bool otherwise)
 {
@@ -75,16 +86,16 @@ static bool changed_since(struct text field, const struct validators *validators
 
 static bool may_go_on(const struct request *request, const struct validators *validators, time_t now)
 {
-    if (request->if_match.at) {
-        return list_has(request->if_match, validators->etag, true);
+    if (request->if_match[0].at) {
+        return lists_have(request->if_match, validators->etag, true);
     }
     return !request->if_unmodified_since.at || !changed_since(request->if_unmodified_since, validators, now, false);
 }
 
 static bool client_has_it(const struct request *request, const struct validators *validators, time_t now)
 {
-    if (request->if_none_match.at) {
-        return list_has(request->if_none_match, validators->etag, false);
+    if (request->if_none_match[0].at) {
+        return lists_have(request->if_none_match, validators->etag, false);
     }
     return request->if_modified_since.at && !changed_since(request->if_modified_since, validators, now, true);
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* One connection on its way. */
@@ -90,8 +91,31 @@ bool handover_give_idle(struct worker *w)
 
 /* ---- taking ---- */
 
+static bool is_same_socket(int one, int other)
+{
+    struct stat one_facts;
+    struct stat other_facts;
+    return one >= 0 && fstat(one, &one_facts) == 0 && fstat(other, &other_facts) == 0 &&
+           one_facts.st_ino == other_facts.st_ino;
+}
+
+/* The supervisor tells each successor once more from whom to take; our predecessor may have left us the channel. */
+static bool takes_already(const struct worker *w, int channel)
+{
+    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
+        if (is_same_socket(w->cell.header->taking[i], channel)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void handover_take(struct worker *w, int channel)
 {
+    if (takes_already(w, channel)) {
+        close(channel);
+        return;
+    }
     for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
         if (w->cell.header->taking[i] < 0) {
             /* It must outlive us like a connection: parcels may be in it when we die. */

@@ -24,6 +24,8 @@ enum body_kind {
     BODY_CHUNKED,
 };
 
+enum { LIST_FIELDS_MAX = 4 };
+
 struct request {
     enum method method;
     unsigned minor_version; /* of HTTP/1: 0 or 1 */
@@ -32,8 +34,9 @@ struct request {
     struct text path;       /* the target's path, still percent-encoded, begins with '/'; "*" for OPTIONS * */
     struct text query;      /* without the '?'; absent if there was none */
     struct text host; /* authority without port: from an absolute-form target, else from Host; may be absent in 1.0 */
-    struct text authority; /* the same with its port */
-    struct text if_match, if_none_match, if_modified_since, if_unmodified_since, if_range, range;
+    struct text authority;                                                 /* the same with its port */
+    struct text if_match[LIST_FIELDS_MAX], if_none_match[LIST_FIELDS_MAX]; /* lists, which may go over several fields */
+    struct text if_modified_since, if_unmodified_since, if_range, range;
     struct text accept_encoding, referer, user_agent;
     enum body_kind body;
     uint64_t content_length; /* for BODY_LENGTH */

@@ -219,6 +219,7 @@ static void coding_read(struct text coding, struct codings *codings)
         next++;
     bool bare = name == coding.bytes, parameters = next < coding.bytes && coding.at[next] == ';';
     bool chunked = text_is_nocase((struct text){coding.at, name}, TEXT("chunked"));
+    codings->chunked_last = chunked;
     if (name == 0 || (!bare && !parameters) || (chunked && parameters))
         codings->malformed = true;
     else if (chunked)

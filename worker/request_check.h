@@ -55,10 +55,11 @@ bool expect_is_continue(struct text value);
 
 /* What all Transfer-Encoding fields of a head name (RFC 9112 section 6.1). */
 struct codings {
-    unsigned fields;  /* how many such fields */
-    unsigned chunked; /* how often "chunked" */
-    unsigned others;  /* how many others */
-    bool malformed;   /* an element that is no token, with or without parameters; "chunked" with parameters */
+    unsigned fields;   /* how many such fields */
+    unsigned chunked;  /* how often "chunked" */
+    unsigned others;   /* how many others */
+    bool malformed;    /* an element that is no token, with or without parameters; "chunked" with parameters */
+    bool chunked_last; /* the last coding is chunked */
 };
 void codings_read(struct text value, struct codings *codings);
 

@@ -91,9 +91,21 @@ static enum request_verdict field_keep_only(struct head *head, struct text *kept
     return REQUEST_WHOLE;
 }
 
-/* What is to become of each field. If-Match and If-None-Match are lists and might be repeated, but nobody does, and
- * half a condition must not be taken for the whole; of Accept-Encoding any half is a fair answer. Long for its table.
- */
+/* A list that may be split over a few fields (RFC 9110 section 5.3). */
+static enum request_verdict field_keep_some(struct head *head, struct text kept[LIST_FIELDS_MAX], struct text value,
+                                            const char *why)
+{
+    for (size_t i = 0; i < LIST_FIELDS_MAX; i++) {
+        if (kept[i].at == NULL) {
+            kept[i] = value;
+            return REQUEST_WHOLE;
+        }
+    }
+    return head_refuse(head, 400, why);
+}
+
+/* What is to become of each field. If-Match and If-None-Match are lists that may be split over several fields, and half
+ * a condition must not be taken for the whole; of Accept-Encoding any half is a fair answer. Long for its table. */
 static enum request_verdict field_take(struct head *head, enum field field, struct text value)
 {
     struct request *request = head->request;
@@ -113,11 +125,11 @@ static enum request_verdict field_take(struct head *head, enum field field, stru
     case FIELD_HOST:
         return field_keep_only(head, &head->host, value, "two Host fields");
     case FIELD_IF_MATCH:
-        return field_keep_only(head, &request->if_match, value, "two If-Match fields");
+        return field_keep_some(head, request->if_match, value, "too many If-Match fields");
     case FIELD_IF_MODIFIED_SINCE:
         return field_keep_only(head, &request->if_modified_since, value, "two If-Modified-Since fields");
     case FIELD_IF_NONE_MATCH:
-        return field_keep_only(head, &request->if_none_match, value, "two If-None-Match fields");
+        return field_keep_some(head, request->if_none_match, value, "too many If-None-Match fields");
     case FIELD_IF_RANGE:
         return field_keep_only(head, &request->if_range, value, "two If-Range fields");
     case FIELD_IF_UNMODIFIED_SINCE:

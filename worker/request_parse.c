@@ -48,6 +48,8 @@ static enum request_verdict body_judge(struct head *head)
         return head_refuse(head, 400, "Transfer-Encoding in HTTP/1.0");
     if (codings->malformed || codings->chunked > 1)
         return head_refuse(head, 400, "malformed Transfer-Encoding");
+    if (!codings->chunked_last) /* no end can be found: RFC 9112 section 6.3 */
+        return head_refuse(head, 400, "Transfer-Encoding does not end in chunked");
     if (codings->others > 0)
         return head_refuse(head, 501, "unknown transfer coding");
     request->body = BODY_CHUNKED;

@@ -42,7 +42,8 @@ def converse(address, pieces, quiet_s):
                 continue
             write = b"".join(takewhile_bytes(stream))
             closed = send(connection, write, data, quiet_s)
-        while not closed and (before := len(data)) >= 0:
+        while not closed:
+            before = len(data)
             closed = receive(connection, data, quiet_s)
             if len(data) == before:
                 break

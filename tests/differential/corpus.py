@@ -1,7 +1,7 @@
 """corpus.py — the requests that are put to perdure and to its peers, each by a name that says what is odd about it.
 
-A conversation is a tuple of pieces: bytes are sent as they stand, as one write until PAUSE. Each piece is one request, or
-what pretends to be one: its first word says whether the answer to it has a body. No server is spoken to from here.
+A conversation is a tuple of pieces: bytes are sent as they stand, as one write until PAUSE. Each piece is one request,
+or what pretends to be one: its first word says whether the answer to it has a body. No server is spoken to from here.
 """
 
 PAUSE = "pause"  # wait until something comes, or nothing has come for a while; then go on
@@ -105,7 +105,7 @@ WELL_FORMED = {
     "a pipeline with bodies": length(5, "hello", method="GET") + chunks("5\r\nhello\r\n0\r\n\r\n") + get("/plain.txt"),
     "a pipeline after a refused method": length(5, "hello") + get("/plain.txt"),
     "a pipeline after nothing": get("/nowhere") + get("/plain.txt"),
-    "a pipeline of fifty": get() * 50,
+    "a pipeline of twenty": get() * 20,
     "a pipeline of large files": get("/large.bin") + get("/large.bin"),
     "a request after a close": get("/page.txt", "Connection: close") + get("/plain.txt"),
     "an empty line before": (b"\r\n" + get()[0],),

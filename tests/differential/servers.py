@@ -1,4 +1,4 @@
-"""servers.py — perdure and its three peers, each serving the same directory, configured to be as alike as they can be.
+"""servers.py — perdure and its three peers, serving the same directory, configured to be as alike as can be.
 
 Alike: no listings, dot files hidden, packed siblings served, one or two workers, no TRACE, no HTTP/2, bodies to 1 MiB,
 no logs of requests. What a server has no setting for stays a difference, explained in differences.toml.
@@ -25,7 +25,8 @@ http {{
     access_log off; gzip_static on; gzip_vary on; client_max_body_size 1m; port_in_redirect off;
     types {{ text/plain txt; text/html html; }}
     client_body_temp_path {directory}/nginx.tmp; proxy_temp_path {directory}/nginx.tmp;
-    fastcgi_temp_path {directory}/nginx.tmp; uwsgi_temp_path {directory}/nginx.tmp; scgi_temp_path {directory}/nginx.tmp;
+    fastcgi_temp_path {directory}/nginx.tmp; uwsgi_temp_path {directory}/nginx.tmp;
+    scgi_temp_path {directory}/nginx.tmp;
     server {{
         listen {host}:{port}; root {root};
         location ~ /\\.(?!\\.) {{ return 404; }}

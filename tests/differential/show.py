@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""show.py — prints the answers of all four servers: first the differences, as differences.toml wants them, then the rest.
+"""show.py — prints the answers of all four: first the differences, as differences.toml wants them, then the rest.
 
     tests/differential/show.py [words of the requests' names]
 """
@@ -24,7 +24,8 @@ def main():
     for name, of in answers.items():
         others = differences.differing(of)
         if others:
-            told = ", ".join(f'{server} = "{answer}"' for server, answer in {"perdure": of["perdure"], **others}.items())
+            named = {"perdure": of["perdure"], **others}
+            told = ", ".join(f'{server} = "{answer}"' for server, answer in named.items())
             print(f'"{name}" = {{ {told} }}')
         else:
             alike[name] = of["perdure"]

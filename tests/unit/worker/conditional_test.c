@@ -25,35 +25,35 @@ static void without_preconditions_all_is_well(void **state)
 static void if_match_wants_this_very_state(void **state)
 {
     (void)state;
-    assert_int_equal(judge((struct request){.if_match = TEXT("\"a-1\"")}), PRECONDITION_HOLDS);
-    assert_int_equal(judge((struct request){.if_match = TEXT("\"x\" , \"a-1\"")}), PRECONDITION_HOLDS);
-    assert_int_equal(judge((struct request){.if_match = TEXT(" * ")}), PRECONDITION_HOLDS);
-    assert_int_equal(judge((struct request){.if_match = TEXT("\"x\"")}), PRECONDITION_FAILED);
-    assert_int_equal(judge((struct request){.if_match = TEXT("")}), PRECONDITION_FAILED);
+    assert_int_equal(judge((struct request){.if_match = {TEXT("\"a-1\"")}}), PRECONDITION_HOLDS);
+    assert_int_equal(judge((struct request){.if_match = {TEXT("\"x\" , \"a-1\"")}}), PRECONDITION_HOLDS);
+    assert_int_equal(judge((struct request){.if_match = {TEXT(" * ")}}), PRECONDITION_HOLDS);
+    assert_int_equal(judge((struct request){.if_match = {TEXT("\"x\"")}}), PRECONDITION_FAILED);
+    assert_int_equal(judge((struct request){.if_match = {TEXT("")}}), PRECONDITION_FAILED);
 }
 
 static void if_match_takes_no_weak_tag(void **state)
 {
     (void)state;
-    assert_int_equal(judge((struct request){.if_match = TEXT("W/\"a-1\"")}), PRECONDITION_FAILED);
+    assert_int_equal(judge((struct request){.if_match = {TEXT("W/\"a-1\"")}}), PRECONDITION_FAILED);
 }
 
 static void if_none_match_spares_a_client_that_has_it(void **state)
 {
     (void)state;
-    assert_int_equal(judge((struct request){.if_none_match = TEXT("\"a-1\"")}), PRECONDITION_NOT_MODIFIED);
-    assert_int_equal(judge((struct request){.if_none_match = TEXT("W/\"a-1\"")}), PRECONDITION_NOT_MODIFIED);
-    assert_int_equal(judge((struct request){.if_none_match = TEXT("\"b\",,\"a-1\"")}), PRECONDITION_NOT_MODIFIED);
-    assert_int_equal(judge((struct request){.if_none_match = TEXT("*")}), PRECONDITION_NOT_MODIFIED);
-    assert_int_equal(judge((struct request){.if_none_match = TEXT("\"b\"")}), PRECONDITION_HOLDS);
+    assert_int_equal(judge((struct request){.if_none_match = {TEXT("\"a-1\"")}}), PRECONDITION_NOT_MODIFIED);
+    assert_int_equal(judge((struct request){.if_none_match = {TEXT("W/\"a-1\"")}}), PRECONDITION_NOT_MODIFIED);
+    assert_int_equal(judge((struct request){.if_none_match = {TEXT("\"b\",,\"a-1\"")}}), PRECONDITION_NOT_MODIFIED);
+    assert_int_equal(judge((struct request){.if_none_match = {TEXT("*")}}), PRECONDITION_NOT_MODIFIED);
+    assert_int_equal(judge((struct request){.if_none_match = {TEXT("\"b\"")}}), PRECONDITION_HOLDS);
 }
 
 static void a_comma_inside_a_tag_is_part_of_it(void **state)
 {
     (void)state;
-    assert_int_equal(judge((struct request){.if_none_match = TEXT("\"x,\", \"y")}), PRECONDITION_HOLDS);
-    assert_int_equal(judge((struct request){.if_none_match = TEXT("\"x,y\", \"a-1\"")}), PRECONDITION_NOT_MODIFIED);
-    assert_int_equal(judge((struct request){.if_none_match = TEXT("\"x\"a-1\"")}), PRECONDITION_HOLDS);
+    assert_int_equal(judge((struct request){.if_none_match = {TEXT("\"x,\", \"y")}}), PRECONDITION_HOLDS);
+    assert_int_equal(judge((struct request){.if_none_match = {TEXT("\"x,y\", \"a-1\"")}}), PRECONDITION_NOT_MODIFIED);
+    assert_int_equal(judge((struct request){.if_none_match = {TEXT("\"x\"a-1\"")}}), PRECONDITION_HOLDS);
 }
 
 static void a_malformed_list_matches_only_what_stands_before_the_fault(void **state)
@@ -61,7 +61,7 @@ static void a_malformed_list_matches_only_what_stands_before_the_fault(void **st
     (void)state;
     static const char *const lists[] = {"a-1", "\"a-1", "W/", "W/\"", "\"", "W", "\"b\" x \"a-1\""};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-        struct request request = {.if_none_match = {lists[i], strlen(lists[i])}};
+        struct request request = {.if_none_match = {{lists[i], strlen(lists[i])}}};
         assert_int_equal(judge(request), PRECONDITION_HOLDS);
     }
 }
@@ -94,18 +94,18 @@ static void an_unreadable_date_is_as_if_absent(void **state)
 static void tags_go_before_dates(void **state)
 {
     (void)state;
-    assert_int_equal(judge((struct request){.if_none_match = TEXT("\"b\""), .if_modified_since = TEXT(AFTER)}),
+    assert_int_equal(judge((struct request){.if_none_match = {TEXT("\"b\"")}, .if_modified_since = TEXT(AFTER)}),
                      PRECONDITION_HOLDS);
-    assert_int_equal(judge((struct request){.if_match = TEXT("\"a-1\""), .if_unmodified_since = TEXT(BEFORE)}),
+    assert_int_equal(judge((struct request){.if_match = {TEXT("\"a-1\"")}, .if_unmodified_since = TEXT(BEFORE)}),
                      PRECONDITION_HOLDS);
 }
 
 static void a_failed_match_goes_before_not_modified(void **state)
 {
     (void)state;
-    assert_int_equal(judge((struct request){.if_match = TEXT("\"b\""), .if_none_match = TEXT("\"a-1\"")}),
+    assert_int_equal(judge((struct request){.if_match = {TEXT("\"b\"")}, .if_none_match = {TEXT("\"a-1\"")}}),
                      PRECONDITION_FAILED);
-    assert_int_equal(judge((struct request){.if_match = TEXT("\"a-1\""), .if_none_match = TEXT("\"a-1\"")}),
+    assert_int_equal(judge((struct request){.if_match = {TEXT("\"a-1\"")}, .if_none_match = {TEXT("\"a-1\"")}}),
                      PRECONDITION_NOT_MODIFIED);
     assert_int_equal(judge((struct request){.if_unmodified_since = TEXT(BEFORE), .if_modified_since = TEXT(EXACTLY)}),
                      PRECONDITION_FAILED);

@@ -199,8 +199,7 @@ static void test_a_continue_is_expected_in_1_1_only(void **state)
 static void test_a_repeated_condition_or_range_is_refused(void **state)
 {
     (void)state;
-    static const char *const names[] = {"If-Match", "If-None-Match",       "If-Modified-Since",
-                                        "If-Range", "If-Unmodified-Since", "Range"};
+    static const char *const names[] = {"If-Modified-Since", "If-Range", "If-Unmodified-Since", "Range"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char line[128];
         snprintf(line, sizeof line, "%s: \"1\"\r\n%s: \"1\"", names[i], names[i]);
@@ -208,6 +207,19 @@ static void test_a_repeated_condition_or_range_is_refused(void **state)
         snprintf(line, sizeof line, "%s:\r\n%s: 2", names[i], names[i]);
         refuse_field(line, 400);
     }
+}
+
+/* RFC 9110 section 5.3: lists may be split over several fields. */
+static void test_a_list_of_tags_may_be_split_over_fields(void **state)
+{
+    (void)state;
+    struct request r = accept_field("If-Match: \"1\"\r\nIf-None-Match: \"2\"\r\nIf-Match: \"3\"\r\nIf-None-Match: *");
+    assert_text(r.if_match[0], "\"1\"");
+    assert_text(r.if_match[1], "\"3\"");
+    assert_text(r.if_none_match[0], "\"2\"");
+    assert_text(r.if_none_match[1], "*");
+    assert_text(r.if_match[2], NULL);
+    refuse_field("If-Match: 1\r\nIf-Match: 2\r\nIf-Match: 3\r\nIf-Match: 4\r\nIf-Match: 5", 400);
 }
 
 static void test_of_other_repeated_fields_the_first_counts(void **state)
@@ -234,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_keep_alive_is_as_version_and_connection_say),
         cmocka_unit_test(test_a_continue_is_expected_in_1_1_only),
         cmocka_unit_test(test_a_repeated_condition_or_range_is_refused),
+        cmocka_unit_test(test_a_list_of_tags_may_be_split_over_fields),
         cmocka_unit_test(test_of_other_repeated_fields_the_first_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -303,7 +303,7 @@ static void a_client_that_has_it_is_told_so(void **state)
     ask("/hello.txt");
     reply_field(&reply, "ETag", etag);
     struct request request = request_for("/hello.txt");
-    request.if_none_match = (struct text){etag, strlen(etag)};
+    request.if_none_match[0] = (struct text){etag, strlen(etag)};
     ask_request(&request);
     assert_int_equal(reply.response.status, 304);
     assert_body("");
@@ -320,11 +320,11 @@ static void a_failed_precondition_is_412(void **state)
 {
     (void)state;
     struct request request = request_for("/hello.txt");
-    request.if_match = TEXT("\"other\"");
+    request.if_match[0] = TEXT("\"other\"");
     ask_request(&request);
     assert_int_equal(reply.response.status, 412);
     request = request_for("/none");
-    request.if_match = TEXT("\"other\"");
+    request.if_match[0] = TEXT("\"other\"");
     ask_request(&request);
     assert_int_equal(reply.response.status, 404);
 }
@@ -486,7 +486,7 @@ static void a_304_and_a_range_vary_too(void **state)
     (void)state;
     temp_dir_write(&site.dir, "hello.txt.gz", "gzipped");
     struct request request = request_for("/hello.txt");
-    request.if_none_match = TEXT("*");
+    request.if_none_match[0] = TEXT("*");
     ask_request(&request);
     assert_int_equal(reply.response.status, 304);
     assert_true(reply_has(&reply, "Vary: Accept-Encoding"));
@@ -675,7 +675,7 @@ static void a_sites_own_headers_go_with_its_files(void **state)
     assert_true(reply_has(&reply, "Cache-Control: max-age=60"));
     assert_true(reply_has(&reply, "X-Frame-Options: DENY"));
     struct request request = request_for("/hello.txt");
-    request.if_none_match = TEXT("*");
+    request.if_none_match[0] = TEXT("*");
     ask_request(&request);
     assert_true(reply_has(&reply, "Cache-Control: max-age=60"));
     ask("/bare/");
