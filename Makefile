@@ -10,6 +10,7 @@
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
 DESTDIR ?=
+SYSCONF ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 BUILD   ?= build
 CC      ?= gcc
 PYTEST  ?= pytest-3
@@ -88,6 +89,13 @@ install: all
 	install -m 755 $(BUILD)/perdure-worker $(DESTDIR)$(PREFIX)/libexec/perdure-worker
 	install -m 644 supervisor/perdure.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 supervisor/perdure.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+	install -d $(DESTDIR)$(SYSCONF)/perdure $(DESTDIR)$(SYSCONF)/init.d $(DESTDIR)$(SYSCONF)/logrotate.d \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system
+	test -e $(DESTDIR)$(SYSCONF)/perdure/perdure.conf || \
+		install -m 644 etc/perdure.conf $(DESTDIR)$(SYSCONF)/perdure/perdure.conf
+	install -m 755 etc/init.d/perdure $(DESTDIR)$(SYSCONF)/init.d/perdure
+	install -m 644 etc/logrotate.d/perdure $(DESTDIR)$(SYSCONF)/logrotate.d/perdure
+	install -m 644 etc/systemd/perdure.service $(DESTDIR)$(PREFIX)/lib/systemd/system/perdure.service
 
 clean:
 	rm -rf build

@@ -190,6 +190,9 @@ void connection_end(struct worker *w, struct connection *c, enum end why)
     if (w->cell.header->connections > 0) {
         w->cell.header->connections--;
     }
+    if (w->rest_until_ms > w->now.ms) {
+        w->rest_until_ms = w->now.ms; /* there is room again: accept goes on in the next turn */
+    }
 }
 
 /* ---- after a succession ---- */

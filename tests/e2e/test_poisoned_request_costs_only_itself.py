@@ -8,8 +8,8 @@ from harness import BUILD, Server, wait_until
 
 
 class TargetServer(Server):
-    def command(self, verb, *arguments, config=None):
-        return [str(BUILD / "targets" / "perdure"), verb, "-c", str(config or self.config_path), *arguments]
+    def command(self, verb, *arguments):
+        return [str(BUILD / "targets" / "perdure"), verb, "-c", str(self.config_path), *arguments]
 
 
 @pytest.fixture
