@@ -2,6 +2,7 @@
 #include "supervisor/hang.h"
 
 #include "supervisor/inherit/log.h"
+#include "supervisor/reap.h"
 #include "supervisor/tend.h"
 
 enum { PERIOD_LONGEST_MS = 1000 };
@@ -38,6 +39,7 @@ void hang_check(struct supervisor *s)
         return;
     }
     s->hang_checked_ms = now;
+    s->ledger->oom_kills = reap_oom_kills(); /* others' misfortunes say nothing about a later death of ours */
     if (since_ms > hang_period_ms(s) + s->settings->hang_timeout_ms / 2) {
         log_warn("the supervisor itself did not run for %llu ms: no worker is blamed for that time",
                  (unsigned long long)since_ms);

@@ -11,6 +11,7 @@
 #include "supervisor/restart.h"
 #include "supervisor/roll.h"
 #include "supervisor/settings_diff.h"
+#include "supervisor/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -182,6 +183,19 @@ static bool differs(const char *one, const char *other)
 }
 
 /* What only a new process can have. */
+/* True if some worker's cell has too few places for so many CONNECTIONS. */
+static bool outgrows_a_cell(const struct supervisor *s, unsigned connections)
+{
+    uint32_t wanted = spawn_descriptors(connections);
+    for (uint32_t i = 0; i < s->ledger->workers.count; i++) {
+        const struct worker *w = &s->ledger->workers.all[i];
+        if (worker_is_active(w) && w->cell_slots < wanted) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool can_change_to(const struct supervisor *s, const struct settings *next, char *why, size_t bytes)
 {
     if (differs(s->settings->run_dir, next->run_dir)) {
@@ -195,6 +209,13 @@ static bool can_change_to(const struct supervisor *s, const struct settings *nex
                  "(%.64s -> %.64s); stop and start",
                  s->ledger->config_path, s->settings->user != NULL ? s->settings->user : "none",
                  next->user != NULL ? next->user : "none");
+        return false;
+    }
+    if (next->connections > s->settings->connections && outgrows_a_cell(s, next->connections)) {
+        snprintf(why, bytes,
+                 "%.600s: connections cannot grow from %u to %u while the service runs, for cells and limits of "
+                 "descriptors are made when a worker is first started; stop and start",
+                 s->ledger->config_path, s->settings->connections, next->connections);
         return false;
     }
     return true;

@@ -5,6 +5,7 @@
 #include "worker/connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -13,8 +14,33 @@
 enum {
     ACCEPTS_PER_TURN = 16, /* then others get their turn: connections here, workers elsewhere */
     REST_MS = 1000,
-    SPARE_DESCRIPTORS = 64, /* for files, and for what the supervisor sends */
+    SPARE_DESCRIPTORS = 64, /* for files; fewer where there are few */
 };
+
+/* Connections get descriptors below this one. */
+static uint32_t ceiling(const struct worker *w)
+{
+    uint32_t all = w->descriptors;
+    return all - (all / 4 < SPARE_DESCRIPTORS ? all / 4 : SPARE_DESCRIPTORS);
+}
+
+/* True if the next descriptor is one that a connection may have. Asked only by one who came near the ceiling once. */
+static bool has_descriptor(const struct worker *w)
+{
+    if (w->cell.header->top + ACCEPTS_PER_TURN < ceiling(w)) {
+        return true;
+    }
+    int next = fcntl(w->birth.epoll_fd, F_DUPFD_CLOEXEC, 0);
+    if (next >= 0) {
+        close(next);
+    }
+    return next >= 0 && (uint32_t)next < ceiling(w);
+}
+
+bool accept_has_room(const struct worker *w)
+{
+    return w->cell.header->connections < w->settings->connections && has_descriptor(w);
+}
 
 void accept_begin(struct worker *w)
 {
@@ -63,7 +89,7 @@ void accept_resume(struct worker *w)
     if (w->rest_until_ms == 0 || w->now.ms < w->rest_until_ms) {
         return;
     }
-    if (is_full(w)) {
+    if (!accept_has_room(w)) {
         w->rest_until_ms = clock_after(w->now, REST_MS / 10).ms;
         return;
     }
@@ -87,10 +113,6 @@ static bool accept_one(struct worker *w, int listener)
     }
     connection_begin(w, fd, peer.ss_family == AF_UNIX, 0, 0);
     w->cell.header->counters.accepted++;
-    if ((uint32_t)fd + SPARE_DESCRIPTORS >= w->cell.slots_count) {
-        rest(w, "descriptors have run out");
-        return false;
-    }
     return true;
 }
 
@@ -99,6 +121,10 @@ void accept_some(struct worker *w, int listener)
     for (int i = 0; i < ACCEPTS_PER_TURN && w->rest_until_ms == 0; i++) {
         if (is_full(w)) {
             rest(w, "the limit \"connections\" is reached");
+            return;
+        }
+        if (!has_descriptor(w)) {
+            rest(w, "descriptors have run out");
             return;
         }
         if (!accept_one(w, listener)) {
@@ -111,7 +137,7 @@ void accept_finish(struct worker *w)
 {
     for (size_t i = 0; i < w->birth.listeners_count; i++) {
         int listener = w->birth.listener_fds[i];
-        while (w->rest_until_ms == 0 && !is_full(w) && accept_one(w, listener)) {
+        while (w->rest_until_ms == 0 && accept_has_room(w) && accept_one(w, listener)) {
         }
         worker_watch(w, listener, EPOLL_CTL_DEL, 0);
         close(listener);

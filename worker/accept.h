@@ -14,6 +14,9 @@ bool accept_is_listener(const struct worker *w, int fd);
 /* Take some of the connections that wait on LISTENER. Rests for a second when descriptors or places have run out. */
 void accept_some(struct worker *w, int listener);
 
+/* True if one more connection has a place and a descriptor here. */
+bool accept_has_room(const struct worker *w);
+
 /* Rest is over, or not: call it once a turn. */
 void accept_resume(struct worker *w);
 

@@ -5,6 +5,7 @@
 
 #include "supervisor/inherit/check.h"
 #include "worker/access_log.h"
+#include "worker/test_target.h"
 
 #include <string.h>
 
@@ -68,7 +69,7 @@ static bool can_join(const struct connection *c)
         c->work.file_fd < 0 ||
         (c->file_memory != NULL && c->work.memory_bytes + c->work.file_bytes + RESPONSE_OUT_MIN <= DESK_OUT_BYTES);
     return file_fits && c->work.memory_bytes + RESPONSE_OUT_MIN <= DESK_OUT_BYTES && c->work.parts == 1 &&
-           (c->work.flags & DESK_CLOSE) == 0 && c->work.log_bytes + DESK_LOG_LINE <= DESK_LOG_BYTES;
+           (c->work.flags & (DESK_CLOSE | DESK_TRIED)) == 0 && c->work.log_bytes + DESK_LOG_LINE <= DESK_LOG_BYTES;
 }
 
 /* If a further request lies whole in the buffer and has no body, take it. */
@@ -117,6 +118,8 @@ void answer_requests(struct worker *w, struct connection *c, const struct reques
     for (;;) {
         struct response response = begin_response(w, c);
         uint64_t from = c->work.out_from + c->work.memory_bytes;
+        w->cell.header->in_hand_at = c->work.head_at;
+        test_target(&request);
         respond(w->responder, &request, &response);
         lay_out(c, &response);
         access_log_compose(w, c, &request, &response, from);

@@ -176,9 +176,28 @@ static void take_parcel(struct worker *w, const struct parcel *parcel, int fd)
     w->cell.header->counters.taken++;
 }
 
+void handover_resume(struct worker *w)
+{
+    if (!w->taking_rests || !accept_has_room(w)) {
+        return;
+    }
+    w->taking_rests = false;
+    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
+        if (w->cell.header->taking[i] >= 0) {
+            worker_watch(w, w->cell.header->taking[i], EPOLL_CTL_ADD, EPOLLIN);
+        }
+    }
+}
+
 void handover_receive(struct worker *w, int channel)
 {
     for (int i = 0; i < 64; i++) {
+        if (!accept_has_room(w)) {
+            /* What cannot be taken waits in the channel, and then with its giver. */
+            worker_watch(w, channel, EPOLL_CTL_DEL, 0);
+            w->taking_rests = true;
+            return;
+        }
         struct parcel parcel;
         int fd = -1;
         size_t count = 1;

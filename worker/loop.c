@@ -93,6 +93,7 @@ static void look_after(struct worker *w)
         sweep_deadlines(w);
     }
     accept_resume(w);
+    handover_resume(w);
     if (w->now.ms >= w->trimmed_ms + TRIM_MS) {
         w->trimmed_ms = w->now.ms;
         file_cache_trim(w->responder, w->now.ms);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* For the supervisor, which asks a new program before it lets it succeed anybody. */
@@ -106,6 +107,23 @@ static void open_site(struct worker *w)
     }
 }
 
+/* Some descriptors are for the keeper alone: however full the table, it can receive what a successor is born with. */
+static void leave_some_to_keeper(struct worker *w)
+{
+    struct rlimit limit;
+    rlim_t reserve = CONTRACT_FDS_MAX - CONTRACT_LISTENERS_MAX + w->birth.listeners_count + 4;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return;
+    }
+    if (limit.rlim_cur > w->cell.slots_count) {
+        limit.rlim_cur = w->cell.slots_count;
+    }
+    w->descriptors = (uint32_t)(limit.rlim_cur > 2 * reserve ? limit.rlim_cur - reserve : limit.rlim_cur);
+    limit.rlim_cur = w->descriptors;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* The keeper passes its own limit on to the successor: the whole. */
 static void keep(struct worker *w)
 {
     w->keeper_pid = keeper_make(&w->birth);
@@ -139,6 +157,7 @@ int main(int argc, char **argv)
     keep(&w);
     w.now = clock_now();
     open_cell(&w);
+    leave_some_to_keeper(&w);
     open_site(&w);
     stand(&w);
     loop_run(&w);

@@ -12,7 +12,6 @@
 #include "supervisor/inherit/check.h"
 #include "supervisor/inherit/log.h"
 #include "worker/access_log.h"
-#include "worker/test_target.h"
 
 #include <errno.h>
 #include <string.h>
@@ -141,7 +140,6 @@ static enum onward take_request(struct worker *w, struct connection *c, const st
 {
     c->work.head_bytes = (uint32_t)request->head_bytes;
     c->work.next_at = c->work.head_at + c->work.head_bytes;
-    test_target(request);
     if (request->body == BODY_NONE) {
         answer_requests(w, c, request);
     } else if (request->body == BODY_LENGTH && request->content_length > w->settings->body_limit) {
@@ -439,6 +437,7 @@ void connection_step(struct worker *w, int fd)
     if (!connection_load(w, fd, &c) || !verify_once(w, &c)) {
         return;
     }
+    w->cell.header->in_hand_at = c.desk != NULL ? c.work.head_at : 0;
     w->cell.header->in_hand = fd;
     enum onward onward;
     do {

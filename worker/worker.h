@@ -31,8 +31,10 @@ struct worker {
     bool accepting;         /* the listeners are in the epoll set */
     uint64_t rest_until_ms; /* accept rests: out of descriptors or connections */
     struct instant stop_deadline;
-    int was_in_hand; /* the descriptor that the predecessor was stepping when it died, -1: none */
-    int giving_fd;   /* where this surplus worker's connections go, -1: it is not surplus */
+    uint32_t descriptors; /* this process's limit; its keeper has some more, so that it can always receive an order */
+    int was_in_hand;      /* the descriptor that the predecessor was stepping when it died, -1: none */
+    bool taking_rests;    /* no room: the channels from which connections come are not watched */
+    int giving_fd;        /* where this surplus worker's connections go, -1: it is not surplus */
 };
 
 /* Change the epoll registration of FD. A wrapper, because each caller treats failure as "can't happen but survive". */

@@ -172,7 +172,7 @@ bool cell_in_hand(const struct cell *cell, char *line, size_t bytes, int *fd)
     if (desk == NULL) {
         return false;
     }
-    uint32_t from = *(volatile const uint32_t *)&desk->record[current].head_at;
+    uint32_t from = *(volatile const uint32_t *)&cell->header->in_hand_at;
     if (from >= DESK_IN_BYTES) {
         return false;
     }

@@ -145,10 +145,12 @@ struct cell_header {
     uint32_t desk_bytes;
     uint32_t connections; /* now */
     uint64_t beat_ms;     /* the worker's last turn of the loop, on clock_now()'s clock */
-    int32_t in_hand;      /* the descriptor being stepped, -1: none */
-    uint32_t top;         /* no slot above this one was ever used */
-    uint64_t log_from;    /* log[]: first byte not written yet */
-    uint64_t log_state;   /* log[]: first free byte, and which response put the last line there; see access_log.c */
+    uint32_t in_hand_at;  /* in[] of its desk: where the request being answered begins */
+    uint32_t spare;
+    int32_t in_hand;    /* the descriptor being stepped, -1: none */
+    uint32_t top;       /* no slot above this one was ever used */
+    uint64_t log_from;  /* log[]: first byte not written yet */
+    uint64_t log_state; /* log[]: first free byte, and which response put the last line there; see access_log.c */
     int32_t taking[CELL_TAKING_MAX]; /* channels on which connections arrive from a surplus worker, -1: none */
     struct cell_counters counters;
 };

@@ -207,6 +207,15 @@ class Server:
         name, _, value = self.token.partition("=")
         return {**os.environ, name: value}
 
+    def copy_programs(self):
+        """Where another user may run them: the build directory may lie below a home that is closed to others."""
+        copies = self.directory / "bin"
+        copies.mkdir(exist_ok=True)
+        for name in ("perdure", "perdure-worker"):
+            if not (copies / name).exists():
+                shutil.copy2(BUILD / name, copies / name)
+        return str(copies / "perdure")
+
     def command(self, verb, *arguments):
         return [str(BUILD / "perdure"), verb, "-c", str(self.config_path), *arguments]
 

@@ -74,13 +74,13 @@ def test_an_ordinary_user_can_run_it(make_server):
     server.write_config()
     shutil.chown(server.directory, "nobody")
     as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-    done = subprocess.run([*as_nobody, *server.command("start")], timeout=30, env=server.environment(),
+    done = subprocess.run([*as_nobody, server.copy_programs(), *server.command("start")[1:]], timeout=30, env=server.environment(),
                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     assert done.returncode == 0
     assert server.get("/a.txt").body == b"a"
     uid = str(pwd.getpwnam("nobody").pw_uid)
     for pid in (server.supervisor_pid(), server.workers()[0]["pid"]):
         assert harness.proc_status(pid)["Uid"].split() == [uid] * 4
-    done = subprocess.run([*as_nobody, *server.command("stop")], timeout=30, env=server.environment(),
+    done = subprocess.run([*as_nobody, server.copy_programs(), *server.command("stop")[1:]], timeout=30, env=server.environment(),
                           stdout=subprocess.DEVNULL, check=False)
     assert done.returncode == 0

@@ -16,7 +16,7 @@ class PoorServer(harness.Server):
     def command(self, verb, *arguments):
         identity = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if harness.IS_ROOT else []
         limit = ["prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}"]
-        return identity + limit + super().command(verb, *arguments)
+        return identity + limit + [self.copy_programs(), *super().command(verb, *arguments)[1:]]
 
 
 @pytest.fixture

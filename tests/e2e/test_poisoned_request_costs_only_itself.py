@@ -57,3 +57,13 @@ def test_the_programs_that_people_run_have_no_such_targets(server):
     assert server.workers()[0]["pid"] == pid
     assert b"/.test/" not in (BUILD / "perdure-worker").read_bytes()
     assert b"/.test/" in (BUILD / "targets" / "perdure-worker").read_bytes()
+
+
+def test_in_a_pipeline_those_before_it_are_answered_and_the_log_names_the_right_one(targets):
+    """Requests that lie whole in the buffer are answered together; the log once named the first of them."""
+    with targets.connect() as client:
+        client.send(b"".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+                             for path in ("/index.html", "/none", "/.test/crash", "/index.html")))
+        assert [client.read().status for _ in range(3)] == [200, 404, 500]
+    assert "in hand was: GET /.test/crash HTTP/1.1" in targets.log()
+    assert "in hand was: GET /index.html" not in targets.log()

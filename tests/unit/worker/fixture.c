@@ -70,6 +70,7 @@ static void open_private(struct fixture *f, enum birth_cause cause)
     f->w.giving_fd = -1;
     f->w.was_in_hand = -1;
     f->w.soonest_ms = UINT64_MAX;
+    f->w.descriptors = f->w.cell.slots_count;
     f->w.now = clock_now();
     desks_open(&f->w.desks, &f->w.cell);
     f->w.unverified = calloc(f->w.cell.slots_count / 8 + 1, 1);
@@ -120,6 +121,9 @@ void fixture_close(struct fixture *f)
         }
     }
     responder_close(f->w.responder);
+    for (size_t i = 0; i < f->former_count; i++) {
+        responder_close(f->former[i]);
+    }
     close_private(f);
     close(f->control);
     close(f->w.birth.control_fd);
@@ -133,6 +137,8 @@ void fixture_close(struct fixture *f)
 void fixture_succeed(struct fixture *f, enum birth_cause cause)
 {
     /* The old responder's files stay open, as they do in a descriptor table that a keeper keeps. */
+    assert_true(f->former_count < FIXTURE_LIVES);
+    f->former[f->former_count++] = f->w.responder;
     close_private(f);
     f->w.alone = false;
     open_private(f, cause);

@@ -5,6 +5,8 @@
 
 #include "worker/worker.h"
 
+enum { FIXTURE_LIVES = 16 };
+
 struct fixture {
     struct worker w;
     char root[64];
@@ -12,6 +14,8 @@ struct fixture {
     struct settings settings;
     struct site_setting site;
     char *names[1];
+    struct responder *former[FIXTURE_LIVES]; /* of earlier lives; their files stay open as long as the fixture */
+    size_t former_count;
 };
 
 /* A fresh worker with SLOTS slots, serving "hello.txt" ("hello, world\n") and "big.bin" (3 MiB, byte i = i % 251). */

@@ -81,7 +81,7 @@ static void the_request_in_hand_is_told(void **state)
     assert_false(cell_in_hand(&cell, line, sizeof line, &fd));
     struct desk *desk = cell_desk(&cell, 5);
     strcpy(desk->in + 3, "GET /\x01 HTTP/1.1\r\nHost: x\r\n");
-    desk->record[1].head_at = 3;
+    cell.header->in_hand_at = 3;
     cell.slots[17].current = 1;
     cell.slots[17].record[1].desk = 5;
     cell.header->in_hand = 17;
