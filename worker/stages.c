@@ -64,6 +64,7 @@ static void move_to_fresh_desk(struct worker *w, struct connection *c)
     uint32_t shift = c->work.head_at;
     int32_t number = desks_borrow(&w->desks);
     struct desk *desk = cell_desk(&w->cell, number);
+    check(desk != NULL && c->desk != NULL);
     memcpy(desk->in, c->desk->in + shift, c->work.fill_at - shift);
     c->work.head_at = 0;
     c->work.next_at -= shift;
