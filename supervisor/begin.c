@@ -180,6 +180,7 @@ void begin_undo(struct supervisor *s)
 bool begin(struct supervisor *s, const struct supervise_options *options, int *exit_code)
 {
     s->ready_fd = options->ready_fd;
+    s->ready_line = options->ready_line;
     s->ledger = ledger_create(&s->ledger_fd);
     if (s->ledger == NULL) {
         begin_fail(s, "no memory for the ledger: %s", strerror(errno));

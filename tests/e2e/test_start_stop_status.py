@@ -360,3 +360,20 @@ def test_serve_needs_no_config(make_server):
     finally:
         process.terminate()
         assert process.wait(harness.PATIENCE_S) == 0
+
+
+def test_serve_says_where_it_serves_once_it_does(server):
+    """The line was once composed and never printed."""
+    address = "{}:{}".format(*harness.free_address())
+    command = [str(harness.BUILD / "perdure"), "serve", str(server.root), "-l", address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          env=server.environment()) as serving:
+        try:
+            line = serving.stdout.readline()
+            assert str(server.root) in line and f"http://{address}/" in line, line
+            host, port = address.split(":")
+            with harness.Client((host, int(port))) as client:
+                assert client.get("/none").status == 404
+        finally:
+            serving.send_signal(signal.SIGINT)
+        assert serving.wait(harness.PATIENCE_S) == 0
