@@ -24,9 +24,12 @@ CFLAGS   += -std=gnu11 -g $(OPTIMISE) $(WARNINGS) $(HARDEN)
 LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS   += -lconfuse
 
+# A worker's birth is part of the gap after a death, and dynamic linking was a third of a birth. The sanitizers need it.
+WORKER_LDFLAGS := $(if $(findstring -fsanitize,$(OPTIMISE)),,-static-pie)
+
 INHERIT    := $(wildcard supervisor/inherit/*.c)
 SUPERVISOR := $(filter-out supervisor/main.c,$(wildcard supervisor/*.c))
-WORKER     := $(filter-out worker/main.c,$(wildcard worker/*.c))
+WORKER     := $(filter-out worker/main.c worker/no_users.c,$(wildcard worker/*.c))
 FIXTURES   := $(filter-out %_test.c,$(wildcard tests/unit/worker/*.c))
 UNITS      := $(wildcard tests/unit/*/*_test.c tests/unit/*/*/*_test.c)
 JUDGE      := $(wildcard tests/judge/*.c)
@@ -39,8 +42,8 @@ all: $(BUILD)/perdure $(BUILD)/perdure-worker
 
 $(BUILD)/perdure: $(call object,supervisor/main.c) $(BUILD)/libsupervisor.a $(BUILD)/libinherit.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(BUILD)/perdure-worker: $(call object,worker/main.c) $(BUILD)/libworker.a $(BUILD)/libinherit.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/perdure-worker: $(call object,worker/main.c worker/no_users.c) $(BUILD)/libworker.a $(BUILD)/libinherit.a
+	$(CC) $(CFLAGS) $(LDFLAGS) $(WORKER_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libinherit.a: $(call object,$(INHERIT))
 $(BUILD)/libsupervisor.a: $(call object,$(SUPERVISOR))

@@ -105,14 +105,10 @@ static struct worker *find_dead(struct supervisor *s, pid_t pid, enum worker_rol
     return workers_find(&s->ledger->workers, pid, role);
 }
 
-static void died(struct supervisor *s, pid_t pid)
+static void died(struct supervisor *s, pid_t pid, int status)
 {
     enum worker_role role;
-    int status;
     struct worker *w = find_dead(s, pid, &role);
-    if (!reap(pid, &status)) {
-        return;
-    }
     switch (role) {
     case ROLE_NOBODY:
         remember_stranger(s, pid, status);
@@ -135,12 +131,14 @@ static void died(struct supervisor *s, pid_t pid)
 bool deaths_reap(struct supervisor *s)
 {
     for (;;) {
-        pid_t pid = reap_peek();
+        int status;
+        pid_t pid = reap_peek(&status);
         if (pid <= 0) {
             return pid == 0;
         }
         if (!reload_reaps(s, pid)) {
-            died(s, pid);
+            died(s, pid, status);
+            reap(pid);
         }
     }
 }

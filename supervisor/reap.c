@@ -9,23 +9,27 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-pid_t reap_peek(void)
+/* A wait status, as wait(2) would have given it. */
+static int status_of(const siginfo_t *child)
+{
+    return child->si_code == CLD_EXITED ? W_EXITCODE(child->si_status, 0) : W_EXITCODE(0, child->si_status);
+}
+
+pid_t reap_peek(int *status)
 {
     siginfo_t child = {0};
     int got;
     do {
         got = waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT);
     } while (got != 0 && errno == EINTR);
+    *status = status_of(&child);
     return got != 0 ? -1 : child.si_pid;
 }
 
-bool reap(pid_t pid, int *status)
+void reap(pid_t pid)
 {
-    pid_t got;
-    do {
-        got = waitpid(pid, status, WNOHANG);
-    } while (got < 0 && errno == EINTR);
-    return got == pid;
+    while (waitpid(pid, NULL, WNOHANG) < 0 && errno == EINTR) {
+    }
 }
 
 bool reap_is_ours(pid_t pid)

@@ -8,11 +8,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The pid of a child that has ended and waits to be reaped; 0: none has; -1: there is no child at all. */
-pid_t reap_peek(void);
+/* The pid of a child that has ended and waits to be reaped, and its wait status; 0: none has; -1: there is no child at
+ * all. */
+pid_t reap_peek(int *status);
 
-/* Reap PID, which reap_peek gave. False if it is no child of ours any more. */
-bool reap(pid_t pid, int *status);
+/* Reap PID, which reap_peek gave. That may take the kernel half a millisecond (it lets go of all that /proc knew of
+ * PID), so whatever the death calls for is done first. */
+void reap(pid_t pid);
 
 /* True if PID is a child of ours that has not been reaped: only such a pid may be sent a signal. */
 bool reap_is_ours(pid_t pid);

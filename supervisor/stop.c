@@ -100,7 +100,8 @@ bool stop_turn(struct supervisor *s)
     if (s->ledger->workers.count != 0) {
         return false;
     }
-    if (reap_peek() < 0) {
+    int status;
+    if (reap_peek(&status) < 0) {
         return true;
     }
     kill_strangers();

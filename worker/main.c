@@ -92,6 +92,10 @@ static void open_cell(struct worker *w)
     }
     desks_open(&w->desks, &w->cell);
     w->unverified = calloc(w->cell.slots_count / 8 + 1, 1);
+    w->inherited = calloc(w->cell.slots_count / 8 + 1, 1);
+    if (w->unverified == NULL || w->inherited == NULL) {
+        cannot(w, strerror(ENOMEM));
+    }
 }
 
 static void open_site(struct worker *w)
@@ -157,6 +161,7 @@ int main(int argc, char **argv)
     keep(&w);
     w.now = clock_now();
     open_cell(&w);
+    succession_look(&w);
     leave_some_to_keeper(&w);
     open_site(&w);
     stand(&w);

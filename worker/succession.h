@@ -11,6 +11,9 @@ struct succession {
     bool poison;      /* that request has had its second try already */
 };
 
+/* Learn which descriptors the predecessor left open, before this process opens any of its own. */
+void succession_look(struct worker *w);
+
 /* Go through the slots and through every descriptor: claim desks and files, close what nobody speaks of. Touches no
  * stream and opens nothing, so that until the report READY the old keeper's table stays as good as ours. */
 void succession_adopt(struct worker *w, struct succession *succession);

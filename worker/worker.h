@@ -25,6 +25,7 @@ struct worker {
     uint64_t swept_ms;      /* when deadlines were last looked through */
     uint64_t trimmed_ms;    /* when caches were last trimmed */
     uint8_t *unverified;    /* a bit per descriptor: adopted, the kernel not yet asked about it */
+    uint8_t *inherited;     /* a bit per descriptor: the predecessor left it open */
     bool alone;             /* no predecessor's keeper holds our connections: close() alone ends them */
     bool retiring;          /* exit at the end of this turn */
     bool stopping;          /* every response is the last of its connection */

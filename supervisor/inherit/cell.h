@@ -148,7 +148,7 @@ struct cell_header {
     uint32_t in_hand_at;  /* in[] of its desk: where the request being answered begins */
     uint32_t spare;
     int32_t in_hand;    /* the descriptor being stepped, -1: none */
-    uint32_t top;       /* no slot above this one was ever used */
+    uint32_t top;       /* no slot above this one is in use */
     uint64_t log_from;  /* log[]: first byte not written yet */
     uint64_t log_state; /* log[]: first free byte, and which response put the last line there; see access_log.c */
     int32_t taking[CELL_TAKING_MAX]; /* channels on which connections arrive from a surplus worker, -1: none */

@@ -15,6 +15,12 @@ struct settings_checked {
     const struct snapshot_files *files;
 };
 
+/* Where the top-level key NAME was said; the first file's first line if it is a default. */
+struct config_place settings_checked_place(const struct settings_checked *checked, const char *name);
+
+/* " (the default)" if nobody said the top-level key NAME, else "". */
+const char *settings_checked_by_default(const struct settings_checked *checked, const char *name);
+
 /* The values among themselves: the same answer on every machine. False with the message in error. */
 bool settings_check_values(const struct settings_checked *checked, char error[SETTINGS_ERROR_BYTES]);
 

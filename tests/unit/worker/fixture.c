@@ -2,6 +2,7 @@
 #include "tests/unit/worker/fixture.h"
 
 #include "worker/connection.h"
+#include "worker/succession.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -61,6 +62,17 @@ static void settle_settings(struct fixture *f)
     };
 }
 
+/* No exec has closed the test's own descriptors, nor the predecessor's. */
+static void forget_private_descriptors(struct fixture *f)
+{
+    for (uint32_t fd = 0; fd < f->w.cell.slots_count; fd++) {
+        int flags = fcntl((int)fd, F_GETFD);
+        if (flags >= 0 && (flags & FD_CLOEXEC) != 0) {
+            f->w.inherited[fd / 8] &= (uint8_t) ~(1U << (fd & 7));
+        }
+    }
+}
+
 /* The private half of a worker, on F's cell. */
 static void open_private(struct fixture *f, enum birth_cause cause)
 {
@@ -74,6 +86,9 @@ static void open_private(struct fixture *f, enum birth_cause cause)
     f->w.now = clock_now();
     desks_open(&f->w.desks, &f->w.cell);
     f->w.unverified = calloc(f->w.cell.slots_count / 8 + 1, 1);
+    f->w.inherited = calloc(f->w.cell.slots_count / 8 + 1, 1);
+    succession_look(&f->w);
+    forget_private_descriptors(f);
     f->w.responder = responder_open(&f->settings, error);
     assert_non_null(f->w.responder);
 }
@@ -82,6 +97,7 @@ static void close_private(struct fixture *f)
 {
     desks_close(&f->w.desks);
     free(f->w.unverified);
+    free(f->w.inherited);
 }
 
 void fixture_open(struct fixture *f, uint32_t slots)
