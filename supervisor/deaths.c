@@ -41,7 +41,9 @@ void deaths_worker(struct supervisor *s, struct worker *w, int status)
     bury(s, w, &death, cause, was_ready);
     w->pid = 0;
     w->cause = cause;
-    watch_close(s, &w->control_fd);
+    if (w->parked_pid == 0) {
+        watch_close(s, &w->control_fd);
+    }
     settle_keeper(s, w);
     roll_death(s, w, blame, lived_ms, &death);
     struct succession_facts facts = tend_facts(s, w);
@@ -64,6 +66,17 @@ static void keeper_died(struct supervisor *s, struct worker *w)
         log_warn("keeper %u: died; worker %u makes another", w->slot, w->slot);
     }
     tend_event(s, w, EVENT_KEEPER_DIED);
+    tend_end_if_alone(s, w);
+}
+
+/* Nobody ordered its end, but its keeper, or its successor, has everything. */
+static void parked_died(struct supervisor *s, struct worker *w)
+{
+    w->parked_pid = 0;
+    watch_close(s, &w->control_fd);
+    if (!channels_is_held(w->keeper_fd)) {
+        tend_event(s, w, EVENT_KEEPER_DIED);
+    }
     tend_end_if_alone(s, w);
 }
 
@@ -115,6 +128,9 @@ static void died(struct supervisor *s, pid_t pid, int status)
         return;
     case ROLE_WORKER:
         deaths_worker(s, w, status);
+        return;
+    case ROLE_PARKED:
+        parked_died(s, w);
         return;
     case ROLE_KEEPER:
         keeper_died(s, w);

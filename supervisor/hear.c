@@ -63,6 +63,21 @@ static void hear_cannot(struct supervisor *s, struct worker *w, const struct rep
     snprintf(s->said, sizeof s->said, "%s", report->text);
 }
 
+/* It is parked. That is no death: its keeper may still be lost. */
+static void hear_retired(struct supervisor *s, struct worker *w, pid_t sender)
+{
+    if (w->state != WORKER_RETIRING || sender != w->pid) {
+        return; /* it was late, and is being shot */
+    }
+    backoff_after(&w->backoff, BACKOFF_RETIRE, (int64_t)(clock_now().ms - w->ready_ms));
+    w->died_us = clock_now_us();
+    w->signal = 0;
+    w->cause = w->retire_cause;
+    w->parked_pid = w->pid;
+    w->pid = 0;
+    tend_event(s, w, EVENT_RETIRED);
+}
+
 static void hear_not_forked(struct supervisor *s, struct worker *w, const struct report *report)
 {
     log_warn("keeper %u: cannot fork a successor: %s; trying again", w->slot, strerror(report->error));
@@ -96,12 +111,16 @@ static void hear(struct supervisor *s, struct worker *w, const struct report *re
     case REPORT_KEEPER_MADE:
         hear_keeper_made(w, report);
         return;
+    case REPORT_RETIRED:
+        hear_retired(s, w, sender);
+        return;
     case REPORT_KEEPER:
         if (from_next) {
             w->next_keeper_pid = reap_is_ours(sender) ? sender : 0;
         } else if (reap_is_ours(sender)) {
             w->keeper_pid = sender;
             w->woken = 0;
+            tend_event(s, w, EVENT_KEEPER_STANDS);
         }
         return;
     case REPORT_FORKED:

@@ -41,6 +41,11 @@ static struct succession_step on_not_forked(enum worker_state state)
     return state == WORKER_SUCCEEDING ? step(ACT_SUCCEED, SUCCESSION_FORK_RETRY_MS) : step(ACT_NOTHING, 0);
 }
 
+static struct succession_step on_retired(enum worker_state state)
+{
+    return step(state == WORKER_RETIRING ? ACT_SUCCEED : ACT_NOTHING, 0);
+}
+
 static struct succession_step on_died(const struct worker *worker, const struct succession_facts *facts)
 {
     if (facts->ending) {
@@ -79,6 +84,9 @@ static struct succession_step on_keeper_died(const struct worker *worker, const 
     case WORKER_STOPPING:
         return step(facts->ending ? ACT_NOTHING : ACT_MAKE_KEEPER, 0);
     case WORKER_SUCCEEDING:
+        if (worker->parked_pid != 0 && !facts->ending) {
+            return step(ACT_MAKE_KEEPER, 0);
+        }
         /* It may have forked first: then the successor holds everything, and makes its own keeper. */
         if (facts->successor_holds) {
             return step(ACT_AWAIT, 0);
@@ -93,6 +101,16 @@ static struct succession_step on_keeper_died(const struct worker *worker, const 
         return step(ACT_NOTHING, 0);
     }
     return step(ACT_NOTHING, 0);
+}
+
+/* A parked worker has made a keeper. Now nobody but a successor can hold the other end of the successor's channel: the
+ * dead keeper's unread order, which held it as well, is gone with the old channel. */
+static struct succession_step on_keeper_stands(enum worker_state state, const struct succession_facts *facts)
+{
+    if (state != WORKER_SUCCEEDING) {
+        return step(ACT_NOTHING, 0);
+    }
+    return step(facts->successor_holds ? ACT_AWAIT : ACT_SUCCEED, 0);
 }
 
 static struct succession_step on_patience(const struct worker *worker, const struct succession_facts *facts)
@@ -136,10 +154,14 @@ struct succession_step succession_decide(const struct worker *worker, enum succe
         return on_forked(state);
     case EVENT_NOT_FORKED:
         return on_not_forked(state);
+    case EVENT_RETIRED:
+        return on_retired(state);
     case EVENT_DIED:
         return on_died(worker, facts);
     case EVENT_KEEPER_DIED:
         return on_keeper_died(worker, facts);
+    case EVENT_KEEPER_STANDS:
+        return on_keeper_stands(state, facts);
     case EVENT_PATIENCE:
         return on_patience(worker, facts);
     case EVENT_HUNG:

@@ -11,13 +11,15 @@
 #include <stdint.h>
 
 enum succession_event {
-    EVENT_READY,       /* the worker on its way stands */
-    EVENT_FORKED,      /* the keeper has forked the successor */
-    EVENT_NOT_FORKED,  /* the keeper could not */
-    EVENT_DIED,        /* the worker was reaped */
-    EVENT_KEEPER_DIED, /* the keeper was reaped, or its channel is at its end */
-    EVENT_PATIENCE,    /* the deadline of the present state has passed */
-    EVENT_HUNG,        /* the worker's heartbeat is too old */
+    EVENT_READY,         /* the worker on its way stands */
+    EVENT_FORKED,        /* the keeper has forked the successor */
+    EVENT_NOT_FORKED,    /* the keeper could not */
+    EVENT_RETIRED,       /* the worker is parked */
+    EVENT_DIED,          /* the worker was reaped */
+    EVENT_KEEPER_DIED,   /* the keeper was reaped, or its channel is at its end */
+    EVENT_KEEPER_STANDS, /* one that the worker was told to make */
+    EVENT_PATIENCE,      /* the deadline of the present state has passed */
+    EVENT_HUNG,          /* the worker's heartbeat is too old */
 };
 enum { EVENTS = EVENT_HUNG + 1 };
 

@@ -147,6 +147,39 @@ static bool renew(struct supervisor *s, struct worker *w)
     return true;
 }
 
+/* A worker that somebody stopped (SIGSTOP) wakes up by this, and nothing else comes of it. */
+static void wake(const struct worker *w)
+{
+    pid_t pid = w->parked_pid != 0 ? w->parked_pid : w->pid;
+    if (reap_is_ours(pid)) {
+        kill(pid, SIGCONT);
+    }
+}
+
+static void make_keeper(struct supervisor *s, struct worker *w)
+{
+    int ends[2];
+    w->keeper_asked_ms = now_ms();
+    channels_dismiss(s, w, &w->keeper_fd, &w->keeper_pid);
+    if (channel_pair(ends) != 0) {
+        log_warn("worker %u: no channel for a new keeper: %s; trying again", w->slot, strerror(errno));
+        return;
+    }
+    w->keeper_fd = ends[0];
+    watch_add(s, ends[0], EPOLLIN, WATCH_SLOT, w->slot);
+    channels_order(w->control_fd, ORDER_MAKE_KEEPER, &ends[1], 1);
+    close(ends[1]);
+    wake(w);
+}
+
+/* One that was asked for a moment ago may be on its way: a second would read from the same channel. */
+static void ask_for_keeper(struct supervisor *s, struct worker *w)
+{
+    if (now_ms() >= w->keeper_asked_ms + KEEPER_RETRY_MS) {
+        make_keeper(s, w);
+    }
+}
+
 /* Order the keeper to fork the successor. Returns 0, or -1 with errno. */
 static int order_successor(struct supervisor *s, struct worker *w)
 {
@@ -180,6 +213,12 @@ static void succeed(struct supervisor *s, struct worker *w)
 {
     w->generation = s->ledger->present.generation;
     w->killed_late = w->woken = 0;
+    channels_close_next(s, w);
+    if (w->parked_pid != 0 && w->keeper_pid == 0) {
+        ask_for_keeper(s, w); /* it gets its order when it stands */
+        enter(w, WORKER_SUCCEEDING, s->settings->ready_timeout_ms);
+        return;
+    }
     if (order_successor(s, w) == 0) {
         if (reap_is_ours(w->keeper_pid)) {
             kill(w->keeper_pid, SIGCONT);
@@ -196,30 +235,6 @@ static void succeed(struct supervisor *s, struct worker *w)
     back_off(w, RETRY_MS);
 }
 
-/* A worker that somebody stopped (SIGSTOP) wakes up by this, and nothing else comes of it. */
-static void wake(const struct worker *w)
-{
-    if (reap_is_ours(w->pid)) {
-        kill(w->pid, SIGCONT);
-    }
-}
-
-static void make_keeper(struct supervisor *s, struct worker *w)
-{
-    int ends[2];
-    w->keeper_asked_ms = now_ms();
-    channels_dismiss(s, w, &w->keeper_fd, &w->keeper_pid);
-    if (channel_pair(ends) != 0) {
-        log_warn("worker %u: no channel for a new keeper: %s; trying again", w->slot, strerror(errno));
-        return;
-    }
-    w->keeper_fd = ends[0];
-    watch_add(s, ends[0], EPOLLIN, WATCH_SLOT, w->slot);
-    channels_order(w->control_fd, ORDER_MAKE_KEEPER, &ends[1], 1);
-    close(ends[1]);
-    wake(w);
-}
-
 void tend_stop(struct supervisor *s, struct worker *w)
 {
     struct order message = {.kind = ORDER_STOP, .deadline_ms = s->stop_deadline_ms};
@@ -229,10 +244,16 @@ void tend_stop(struct supervisor *s, struct worker *w)
     enter(w, WORKER_STOPPING, 0);
 }
 
-static void stand(struct supervisor *s, struct worker *w)
+/* Who kept the connections until now may go. */
+static void dismiss_predecessor(struct supervisor *s, struct worker *w)
 {
     channels_dismiss(s, w, &w->keeper_fd, &w->keeper_pid);
-    watch_close(s, &w->control_fd);
+    channels_dismiss(s, w, &w->control_fd, &w->parked_pid);
+}
+
+static void stand(struct supervisor *s, struct worker *w)
+{
+    dismiss_predecessor(s, w);
     w->control_fd = w->next_control_fd;
     w->keeper_fd = w->next_keeper_fd;
     w->keeper_pid = reap_is_ours(w->next_keeper_pid) ? w->next_keeper_pid : 0;
@@ -286,9 +307,8 @@ void tend_end_if_alone(struct supervisor *s, struct worker *w)
 
 static void end(struct supervisor *s, struct worker *w)
 {
-    watch_close(s, &w->control_fd);
     channels_close_next(s, w);
-    channels_dismiss(s, w, &w->keeper_fd, &w->keeper_pid);
+    dismiss_predecessor(s, w);
     enter(w, WORKER_ENDING, ENDING_PATIENCE_MS);
     tend_end_if_alone(s, w);
 }
@@ -303,6 +323,7 @@ static void kill_ours(int32_t pid)
 void tend_kill(struct supervisor *s, struct worker *w)
 {
     kill_ours(w->pid);
+    kill_ours(w->parked_pid);
     kill_ours(w->keeper_pid);
     kill_ours(w->next_keeper_pid);
     for (size_t i = 0; i < WORKER_LEAVING_MAX; i++) {
@@ -439,12 +460,11 @@ void tend_retire(struct supervisor *s, struct worker *w, enum birth_cause cause)
 /* ---- time ---- */
 
 /* A worker that could not make a keeper is asked again. */
-static void ask_for_keeper(struct supervisor *s, struct worker *w, uint64_t now)
+static bool needs_keeper(const struct supervisor *s, const struct worker *w)
 {
     bool runs = w->state == WORKER_SERVING || w->state == WORKER_GIVING || w->state == WORKER_STOPPING;
-    if (runs && w->keeper_pid == 0 && s->phase != PHASE_ENDING && now >= w->keeper_asked_ms + KEEPER_RETRY_MS) {
-        make_keeper(s, w);
-    }
+    bool is_awaited = w->state == WORKER_SUCCEEDING && w->parked_pid != 0;
+    return (runs || is_awaited) && w->keeper_pid == 0 && s->phase != PHASE_ENDING;
 }
 
 uint64_t tend_clock(struct supervisor *s)
@@ -456,7 +476,9 @@ uint64_t tend_clock(struct supervisor *s)
         if (w->deadline_ms != 0 && now >= w->deadline_ms) {
             tend_event(s, w, EVENT_PATIENCE);
         }
-        ask_for_keeper(s, w, now);
+        if (needs_keeper(s, w)) {
+            ask_for_keeper(s, w);
+        }
         if (w->deadline_ms != 0 && w->deadline_ms < nearest) {
             nearest = w->deadline_ms;
         }

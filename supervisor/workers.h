@@ -20,10 +20,10 @@ enum worker_state {                     /* each value answers "what are we waiti
                     WORKER_EMPTY,       /* nothing: there is no worker in this slot */
                     WORKER_STARTING,    /* READY of a fresh worker, which has nothing to adopt */
                     WORKER_SERVING,     /* nothing: it takes connections */
-                    WORKER_RETIRING,    /* its exit: it was told to make way for a successor */
+                    WORKER_RETIRING,    /* RETIRED: it was told to make way for a successor */
                     WORKER_SHOT,        /* its death: it hung and was killed */
-                    WORKER_SUCCEEDING,  /* FORKED of its keeper: the worker is dead, the keeper has the order to fork a
-                                           successor */
+                    WORKER_SUCCEEDING,  /* FORKED of its keeper: the worker is dead or parked, the keeper has the order
+                                           to fork a successor */
                     WORKER_ADOPTING,    /* READY of the successor */
                     WORKER_BACKING_OFF, /* the end of a delay; then its keeper gets the order, or a fresh one is forked
                                          */
@@ -61,14 +61,15 @@ struct worker {
     uint32_t cause;      /* enum birth_cause: why the one in this slot was born, or is being born */
     int32_t signal;      /* that ended its predecessor, 0: none */
 
-    int32_t pid;
+    int32_t pid;             /* 0 while it is dead or parked, and its successor not yet forked */
+    int32_t parked_pid;      /* it has retired, and holds the connections until its successor stands */
     int32_t keeper_pid;      /* holds the connections with it, or alone while it is dead */
-    int32_t control_fd;      /* our end of its channel */
+    int32_t control_fd;      /* our end of its channel; while it is parked, of that one's */
     int32_t keeper_fd;       /* our end of its keeper's channel */
     int32_t next_control_fd; /* the same of the successor on its way */
     int32_t next_keeper_fd;
     int32_t next_keeper_pid;
-    struct worker_leaving leaving[WORKER_LEAVING_MAX]; /* predecessors' keepers that were told to leave */
+    struct worker_leaving leaving[WORKER_LEAVING_MAX]; /* predecessors, parked, and their keepers, told to leave */
     int32_t cell_fd;
     uint32_t cell_slots;
     uint32_t retire_cause; /* RETIRING: enum birth_cause its successor is to be told */
@@ -120,6 +121,7 @@ void worker_clear(struct worker *worker);
 enum worker_role {
     ROLE_NOBODY,
     ROLE_WORKER,
+    ROLE_PARKED,
     ROLE_KEEPER,
     ROLE_NEXT_KEEPER,
     ROLE_LEAVING,
@@ -137,7 +139,7 @@ size_t workers_in(const struct workers *workers, enum worker_state state);
 size_t workers_active(const struct workers *workers);
 bool worker_is_active(const struct worker *worker);
 
-/* True if no keeper of a predecessor is there any more. */
+/* True if no predecessor, and no keeper of one, is there any more. */
 bool worker_is_alone(const struct worker *worker);
 
 #endif

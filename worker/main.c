@@ -166,6 +166,9 @@ int main(int argc, char **argv)
     open_site(&w);
     stand(&w);
     loop_run(&w);
+    if (w.retiring) {
+        orders_park(&w);
+    }
     /* Nothing is freed or closed: the descriptor table is the keeper's, too, and the successor goes on with it. */
     _exit(0);
 }

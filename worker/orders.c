@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -46,6 +47,19 @@ static void obey_reopen(struct worker *w, const int *fds, size_t count)
     close(fds[1]);
 }
 
+/* A keeper that died with an order in hand left the ends of a successor's channels open in the table that we shared.
+ * They would make the supervisor believe that the successor is there. */
+static void close_stray_channels(const struct worker *w)
+{
+    for (int fd = STDERR_FILENO + 1; fd < (int)w->cell.slots_count; fd++) {
+        int type;
+        socklen_t length = sizeof type;
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET && !worker_owns(w, fd)) {
+            close(fd);
+        }
+    }
+}
+
 static void obey_make_keeper(struct worker *w, const int *fds, size_t count)
 {
     if (count != 1) {
@@ -54,6 +68,9 @@ static void obey_make_keeper(struct worker *w, const int *fds, size_t count)
     /* The number stays, so that what the keeper and its successor are told about it stays true. */
     dup3(fds[0], w->birth.keeper_fd, O_CLOEXEC);
     close(fds[0]);
+    if (w->retiring) {
+        close_stray_channels(w);
+    }
     w->keeper_pid = keeper_make(&w->birth);
     if (w->keeper_pid < 0) {
         log_error("making a new keeper: %s", strerror(errno));
@@ -127,6 +144,33 @@ static void obey(struct worker *w, const struct order *order, const int *fds, si
     }
     log_warn("an order that is not for a worker: %u", order->kind);
     close_all(fds, count);
+}
+
+/* One order to a parked worker. False when it may go. */
+static bool obey_parked(struct worker *w)
+{
+    struct order order;
+    int fds[4];
+    size_t count = 4;
+    int got = channel_receive(w->birth.control_fd, &order, sizeof order, fds, &count, NULL);
+    if (got == 0 || (got > 0 && order.kind == ORDER_LEAVE)) {
+        return false;
+    }
+    if (got > 0 && order.kind == ORDER_MAKE_KEEPER) {
+        obey_make_keeper(w, fds, count);
+    } else {
+        close_all(fds, count);
+    }
+    return true;
+}
+
+void orders_park(struct worker *w)
+{
+    struct pollfd channel = {.fd = w->birth.control_fd, .events = POLLIN};
+    report(w, &(struct report){.kind = REPORT_RETIRED});
+    do {
+        (void)poll(&channel, 1, -1);
+    } while (obey_parked(w));
 }
 
 void orders_obey(struct worker *w)

@@ -27,7 +27,7 @@ struct worker {
     uint8_t *unverified;    /* a bit per descriptor: adopted, the kernel not yet asked about it */
     uint8_t *inherited;     /* a bit per descriptor: the predecessor left it open */
     bool alone;             /* no predecessor's keeper holds our connections: close() alone ends them */
-    bool retiring;          /* exit at the end of this turn */
+    bool retiring;          /* park at the end of this turn */
     bool stopping;          /* every response is the last of its connection */
     bool accepting;         /* the listeners are in the epoll set */
     uint64_t rest_until_ms; /* accept rests: out of descriptors or connections */

@@ -12,16 +12,19 @@
  *
  * A succession, step by step (S supervisor, W worker, K its keeper, W' K' the new ones):
  *
- *   1. W dies, or W gets ORDER_RETIRE, ends its turn of the loop and exits 0. K still holds every descriptor.
- *   2. S reaps W, makes new channels, and sends K ORDER_SUCCEED with them and all that W' is born with.
+ *   1. W dies; K still holds every descriptor. Or W gets ORDER_RETIRE, ends its turn of the loop, says REPORT_RETIRED
+ * and parks: it touches nothing any more and only waits for ORDER_LEAVE, so that W and K hold every descriptor.
+ *   2. S makes new channels, and sends K ORDER_SUCCEED with them and all that W' is born with.
  *   3. K forks W' (CLONE_PARENT), which execs the worker program; K answers REPORT_FORKED with its pid.
  *   4. W' makes K' (clone(2) with CLONE_FILES | CLONE_PARENT); K' says REPORT_KEEPER on its own channel.
  *   5. W' reads the cell and takes over every connection, without touching any stream or opening anything, then sends
  *      REPORT_READY. Only from here on does W' read, write, open and accept. From here on, K' is W's keeper.
- *   6. S sends K ORDER_LEAVE; when K is reaped, S sends W' ORDER_ALONE.
+ *   6. S sends K, and W if it is parked, ORDER_LEAVE; when they are reaped, S sends W' ORDER_ALONE.
  *
  * If W' dies before READY is in S's queue, S sends K' ORDER_LEAVE (if it exists) and K ORDER_SUCCEED once more; S
- * drains both channels before it decides. At every moment two processes hold each connection. */
+ * drains both channels before it decides. If K dies while W is parked, W makes another keeper. At every moment two
+ * processes hold each connection, but for the time between a death that nobody ordered and the fork of the successor.
+ */
 #ifndef PERDURE_INHERIT_CONTRACT_H
 #define PERDURE_INHERIT_CONTRACT_H
 
@@ -30,7 +33,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { CONTRACT_VERSION = 1, CONTRACT_LISTENERS_MAX = 64, CONTRACT_FDS_MAX = 8 + CONTRACT_LISTENERS_MAX };
+enum { CONTRACT_VERSION = 2, CONTRACT_LISTENERS_MAX = 64, CONTRACT_FDS_MAX = 8 + CONTRACT_LISTENERS_MAX };
 
 /* Why a worker is born. */
 enum birth_cause {
@@ -80,7 +83,7 @@ void birth_exec(const struct birth *birth);
 /* ---- orders: supervisor to worker or keeper ---- */
 enum order_kind {
     /* to the worker */
-    ORDER_RETIRE,      /* end the turn of the loop and exit 0; the keeper's order follows */
+    ORDER_RETIRE,      /* end the turn of the loop, answer REPORT_RETIRED, touch nothing any more, wait for LEAVE */
     ORDER_STOP,        /* graceful stop: accept no more, finish what is under way, close keep-alive connections after
                           their next response, exit 0 when none is left or after deadline_ms */
     ORDER_REOPEN,      /* descriptors: access log, error log: use them from now on */
@@ -93,7 +96,7 @@ enum order_kind {
     ORDER_SUCCEED, /* descriptors: control, keeper, snapshot, access log, program, error log, then listeners. The
                       numbers in birth are ignored but for the slot, generation, cause, signal, syslog, listeners_count
                     */
-    ORDER_LEAVE,   /* exit 0 */
+    ORDER_LEAVE,   /* exit 0; also to a worker that has retired */
 };
 struct order {
     uint32_t kind; /* enum order_kind */
@@ -108,6 +111,7 @@ enum report_kind {
     REPORT_READY,       /* it stands: accepts and serves. pid: its keeper's; adopted, dropped: connections */
     REPORT_CANNOT,      /* it cannot serve with this snapshot or cell and exits 1; text says why */
     REPORT_KEEPER_MADE, /* answer to ORDER_MAKE_KEEPER; pid: the keeper's */
+    REPORT_RETIRED,     /* answer to ORDER_RETIRE: it is parked */
     /* from the keeper */
     REPORT_KEEPER,     /* it stands, on its own channel; pid: its own */
     REPORT_FORKED,     /* answer to ORDER_SUCCEED; pid: the successor's */

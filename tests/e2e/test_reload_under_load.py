@@ -1,6 +1,8 @@
 """Reloads and restarts under load: no connection is closed, no byte is lost, nobody drains."""
 import os
+import random
 import signal
+import time
 
 import harness
 
@@ -52,6 +54,28 @@ def test_kills_during_reloads_are_not_noticed(loaded_server):
             harness.wait_until(lambda: server.is_serving() and not server.status()["supervisor"]["rolling"]
                                and server.status()["generation"] > turn + 1, server.log)
     assert server.status()["lost_connections"] == 0
+
+
+def test_the_death_of_a_keeper_while_its_worker_retires_is_not_noticed(loaded_server):
+    """Once, a worker that retired exited at once: until its successor was forked, its keeper held everything alone."""
+    server = loaded_server(workers=1)
+    chance = random.Random(7)
+    with harness.Judge(server.address, server.root, **STORM):
+        for turn in range(60):
+            worker = server.wait_serving()[0]
+            server.write_config(idle_timeout=f"{60 + turn}s")
+            os.kill(server.supervisor_pid(), signal.SIGHUP)
+            instant = time.monotonic() + chance.random() * 0.03
+            while time.monotonic() < instant and harness.proc_status(worker["pid"]).get("State", "Z")[0] != "Z":
+                pass  # a sleep would be too long; a retired worker that is dead has its keeper alone
+            harness.kill(worker["keeper_pid" if turn % 3 else "pid"], signal.SIGKILL)  # or it has left already
+            harness.wait_until(lambda: is_done(server, turn), server.log)
+    assert server.status()["lost_connections"] == 0
+
+
+def is_done(server, turn):
+    status = server.status()
+    return server.is_serving() and not status["supervisor"]["rolling"] and status["generation"] > turn + 1
 
 
 def test_reopening_logs_under_load_is_not_noticed(loaded_server):

@@ -80,7 +80,8 @@ static void at_the_end_of_everything_nobody_is_succeeded(void **state)
         for (unsigned event = 0; event < EVENTS; event++) {
             struct succession_facts facts = {.keeper_holds = true, .ending = true, .death = {.signal = SIGSEGV}};
             struct succession_step step = decide((enum worker_state)one, (enum succession_event)event, facts);
-            bool forks = step.act == ACT_RENEW || (step.act == ACT_SUCCEED && event != EVENT_NOT_FORKED);
+            bool forks = step.act == ACT_RENEW || (step.act == ACT_SUCCEED && event != EVENT_NOT_FORKED &&
+                                                   event != EVENT_RETIRED && event != EVENT_KEEPER_STANDS);
             assert_false(forks);
         }
     }
@@ -116,6 +117,25 @@ static void a_keeper_that_dies_after_it_forked_has_done_its_work(void **state)
     assert_int_equal(decide(WORKER_SUCCEEDING, EVENT_KEEPER_DIED, facts).act, ACT_AWAIT);
     facts.successor_holds = false;
     assert_int_equal(decide(WORKER_SUCCEEDING, EVENT_KEEPER_DIED, facts).act, ACT_RENEW);
+}
+
+static void a_parked_worker_makes_its_successors_keeper(void **state)
+{
+    struct worker worker = {.state = WORKER_SUCCEEDING, .parked_pid = 7, .heir = -1};
+    struct succession_facts facts = {0};
+    (void)state;
+    assert_int_equal(succession_decide(&worker, EVENT_KEEPER_DIED, &facts).act, ACT_MAKE_KEEPER);
+    assert_int_equal(succession_decide(&worker, EVENT_KEEPER_STANDS, &facts).act, ACT_SUCCEED);
+    facts.successor_holds = true;
+    assert_int_equal(succession_decide(&worker, EVENT_KEEPER_STANDS, &facts).act, ACT_AWAIT);
+}
+
+static void only_who_was_told_to_can_retire(void **state)
+{
+    (void)state;
+    assert_int_equal(decide(WORKER_RETIRING, EVENT_RETIRED, kept).act, ACT_SUCCEED);
+    assert_int_equal(decide(WORKER_SHOT, EVENT_RETIRED, kept).act, ACT_NOTHING);
+    assert_int_equal(decide(WORKER_SERVING, EVENT_RETIRED, kept).act, ACT_NOTHING);
 }
 
 static void a_keeper_that_cannot_fork_is_asked_again(void **state)
@@ -242,6 +262,8 @@ int main(void)
         cmocka_unit_test(a_running_workers_keeper_is_made_anew),
         cmocka_unit_test(the_successor_makes_its_own_keeper_when_the_old_one_dies),
         cmocka_unit_test(a_keeper_that_dies_after_it_forked_has_done_its_work),
+        cmocka_unit_test(a_parked_worker_makes_its_successors_keeper),
+        cmocka_unit_test(only_who_was_told_to_can_retire),
         cmocka_unit_test(a_keeper_that_cannot_fork_is_asked_again),
         cmocka_unit_test(patience_ends),
         cmocka_unit_test(only_one_that_runs_can_hang),
