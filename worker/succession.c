@@ -11,27 +11,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    MARGIN = 2 * CONTRACT_FDS_MAX, /* descriptors that may lie above the highest slot: channels, files, listeners */
-};
+enum { BLOCK = 64 }; /* of descriptors; no more than any process may have open, for poll(2) */
 
 static uint32_t last_slot(const struct worker *w)
 {
     uint32_t top = w->cell.header->top;
     return top < w->cell.slots_count ? top : w->cell.slots_count - 1;
-}
-
-/* The highest descriptor that the predecessor may have had. */
-static uint32_t last_descriptor(const struct worker *w)
-{
-    uint32_t last = last_slot(w) + MARGIN;
-    return last < w->cell.slots_count ? last : w->cell.slots_count - 1;
 }
 
 static bool slot_is_free(const struct worker *w, int fd)
@@ -60,11 +53,50 @@ static uint32_t find_hole(uint32_t first, uint32_t end)
     return (uint32_t)hole < end ? (uint32_t)hole : end;
 }
 
+/* No descriptor is as high as this. Not the highest slot, for cached files may lie far above it, and a connection that
+ * was just accepted above those. The kernel's word for the size of our table, which a fork makes hardly larger than
+ * what is open needs, spares us looking as far as the limit of descriptors. */
+static uint32_t table_end(const struct worker *w)
+{
+    uint32_t end = w->cell.slots_count;
+    uint32_t size;
+    char line[128];
+    FILE *status = fopen("/proc/self/status", "re");
+    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+        if (sscanf(line, "FDSize: %u", &size) == 1) { // NOLINT(cert-err34-c): the kernel writes a number
+            end = size < end ? size : end;
+            break;
+        }
+    }
+    if (status != NULL) {
+        fclose(status);
+    }
+    return end;
+}
+
+/* True if none of the BLOCK descriptors from FIRST on is open: one system call, where hardly any is. */
+static bool is_empty_block(uint32_t first)
+{
+    struct pollfd block[BLOCK];
+    for (uint32_t i = 0; i < BLOCK; i++) {
+        block[i] = (struct pollfd){.fd = (int)(first + i)};
+    }
+    poll(block, BLOCK, 0);
+    for (uint32_t i = 0; i < BLOCK; i++) {
+        if ((block[i].revents & POLLNVAL) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void succession_look(struct worker *w)
 {
-    uint32_t end = last_descriptor(w) + 1;
+    uint32_t end = table_end(w);
     for (uint32_t fd = 0; fd < end;) {
-        if (slot_is_free(w, (int)fd)) {
+        if (fd > last_slot(w) && fd % BLOCK == 0 && is_empty_block(fd)) {
+            fd += BLOCK;
+        } else if (slot_is_free(w, (int)fd)) {
             if (fcntl((int)fd, F_GETFD) >= 0) {
                 mark_inherited(w, fd, fd + 1);
             }
@@ -189,11 +221,9 @@ static void settle_stray(struct worker *w, int fd, struct succession *succession
 
 static void sweep_strays(struct worker *w, struct succession *succession)
 {
-    for (int fd = STDERR_FILENO + 1; fd <= (int)last_descriptor(w); fd++) {
-        if (!slot_is_free(w, fd) || worker_owns(w, fd)) {
-            continue;
-        }
-        if (is_inherited(w, fd) && !file_cache_is_borrowed(w->responder, fd)) {
+    for (int fd = STDERR_FILENO + 1; fd < (int)w->cell.slots_count; fd++) {
+        if (is_inherited(w, fd) && slot_is_free(w, fd) && !worker_owns(w, fd) &&
+            !file_cache_is_borrowed(w->responder, fd)) {
             settle_stray(w, fd, succession);
         }
     }
@@ -223,12 +253,11 @@ static void find_suspect(struct worker *w, struct succession *succession)
 
 /* ---- both halves ---- */
 
-/* A crowd that has gone costs no successor a look at its slots any more. What else is open counts, too: a response's
- * file must be in the sweep of whoever finds its connection gone. */
+/* A crowd that has gone costs no successor a look at its slots any more. */
 static void lower_top(struct worker *w)
 {
     uint32_t top = last_slot(w);
-    while (top > 0 && slot_is_free(w, (int)top) && !is_inherited(w, (int)top)) {
+    while (top > 0 && slot_is_free(w, (int)top)) {
         top--;
     }
     w->cell.header->top = top;

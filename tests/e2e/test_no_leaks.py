@@ -102,6 +102,25 @@ def test_many_files_do_not_stay_open(make_server):
     assert descriptors(server) < 2500  # a cache has an end
 
 
+def test_files_kept_open_in_vain_are_closed_by_the_successor(make_server):
+    """Descriptors far above the highest connection's once stayed open in every successor: cached files that nobody was
+    being sent, some hundreds more with each succession, until none were left."""
+    server = make_server(workers=1)
+    for number in range(600):
+        (server.root / f"{number}.txt").write_bytes(b"x")
+    server.start()
+    before = descriptors(server)
+    with server.connect() as client:
+        for _ in range(3):
+            for number in range(600):
+                assert client.get(f"/{number}.txt").status == 200
+            assert descriptors(server) > before + 500, "no file is cached: nothing is tested"
+            server.wait_succeeded(0, server.kill_worker(0))
+            harness.wait_until(lambda: descriptors(server) <= before + 4,
+                               lambda: f"{before} became {descriptors(server)}")
+        assert client.get("/0.txt").status == 200
+
+
 @pytest.mark.sanitized
 def test_garbage_under_the_sanitizers(loaded_server):
     """Few, for these are slow; what is looked for are reports in the log, by the fixture."""

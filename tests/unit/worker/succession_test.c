@@ -108,6 +108,29 @@ static void lesson_2_a_connection_just_accepted_is_adopted_and_what_nobody_speak
     close(used_client);
 }
 
+/* "Look at every descriptor": cached files may lie far above the highest slot, and a new connection above them. */
+static void lesson_2_descriptors_far_above_the_highest_slot_are_looked_at(void **state)
+{
+    enum { FAR = 400 };
+    struct fixture *f = *state;
+    struct succession succession;
+    int server;
+    int client = fixture_connect(&server);
+    int far_server = fcntl(server, F_DUPFD, FAR);
+    int file = open("/dev/null", O_RDONLY);
+    int far_file = fcntl(file, F_DUPFD, FAR);
+    assert_true(far_server >= FAR && far_file >= FAR);
+    close(server);
+    close(file);
+    adopt(f, BIRTH_KILLED, &succession);
+    assert_int_equal(succession.adopted, 1);
+    assert_int_equal(fcntl(far_file, F_GETFD), -1);
+    succession_continue(&f->w, &succession);
+    say(client, hello);
+    expect_hello(f, client);
+    close(client);
+}
+
 static void lesson_3_a_half_written_record_is_not_seen(void **state)
 {
     struct fixture *f = *state;
@@ -412,6 +435,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(lesson_1_a_request_that_is_buffered_whole_is_answered_though_no_event_comes),
         TEST(lesson_2_a_connection_just_accepted_is_adopted_and_what_nobody_speaks_of_is_closed),
+        TEST(lesson_2_descriptors_far_above_the_highest_slot_are_looked_at),
         TEST(lesson_3_a_half_written_record_is_not_seen),
         TEST(lesson_4_a_file_replaced_in_mid_response_is_sent_as_it_began),
         TEST(lesson_5_how_much_was_sent_is_asked_of_the_kernel),
