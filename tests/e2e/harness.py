@@ -56,6 +56,18 @@ def free_address():
         return host, probe.getsockname()[1]
 
 
+def free_address_v6():
+    """The same on ::1, of which there is but one: all tests share its ports."""
+    with socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return probe.getsockname()[:2]
+
+
+def host_port(address):
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def make_directory():
     """A temporary directory that workers, which run as another user, may read too."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="perdure-e2e-", dir="/tmp"))
@@ -164,7 +176,7 @@ class Server:
 
     @property
     def address(self):
-        return f"{self.host}:{self.port}"
+        return host_port((self.host, self.port))
 
     @property
     def url(self):
@@ -397,7 +409,8 @@ class Client:
 
     def __init__(self, address, seconds=PATIENCE_S, receive_buffer=None, source=None):
         self.seconds = seconds
-        self.socket = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+        self.socket = socket.socket(socket.AF_UNIX if isinstance(address, str)
+                                    else socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         self.socket.settimeout(seconds)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -407,7 +420,7 @@ class Client:
         if not isinstance(address, str):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffered = b""
-        self.host = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
+        self.host = "localhost" if isinstance(address, str) else host_port(address)
 
     def __enter__(self):
         return self
