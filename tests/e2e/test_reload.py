@@ -151,6 +151,30 @@ def test_a_listener_that_cannot_be_bound_refuses_the_reload(site):
     assert [listener["address"] for listener in site.status()["listeners"]] == [site.address]
 
 
+def test_connections_may_shrink_and_grow_again_but_not_beyond_what_the_workers_were_made_for(make_server):
+    """A cell has as many places, and a worker as many descriptors, as its first incarnation was given."""
+    server = make_server(workers=1, connections=64)
+    (server.root / "index.html").write_bytes(b"old")
+    server.start()
+    pid = server.workers()[0]["pid"]
+    with server.connect() as client:
+        assert client.get("/").body == b"old"
+        done = server.reload(connections=65)
+        assert done.returncode == 1
+        assert done.stderr == (f"refused: {server.config_path}: connections cannot grow from 64 to 65 while the "
+                               "service runs, for cells and limits of descriptors are made when a worker is first "
+                               "started; stop and start\n")
+        assert server.workers()[0]["pid"] == pid and server.status()["generation"] == 1
+        for count in (32, 64):
+            done = server.reload(connections=count)
+            assert done.returncode == 0, done.stderr
+            assert client.get("/").body == b"old"
+    assert server.reload(connections=65).returncode == 1
+    assert server.stop().returncode == 0
+    server.start()
+    assert server.get("/").body == b"old"
+
+
 def test_a_config_that_vanished_refuses_the_reload(site):
     site.config_path.rename(site.directory / "elsewhere")
     os.kill(site.supervisor_pid(), signal.SIGHUP)
