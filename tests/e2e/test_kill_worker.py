@@ -2,6 +2,7 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import time
 
@@ -166,7 +167,9 @@ def test_both_at_once_lose_their_connections_and_nothing_else(loaded_server):
         with pytest.raises((ConnectionError, harness.Closed)):
             client.get("/1.bin")
     server.wait_succeeded(0, pid)
-    assert server.status()["lost_connections"] == 1 and "1 connections are lost" in server.log()
+    assert server.status()["lost_connections"] == 1
+    assert "worker 0 gen 1: its keeper is gone too: 1 connections are lost" in server.log()
+    assert "1 connections were lost with a worker and its keeper" in server.verb("status").stdout
 
 
 def assert_never_refused(figures):
@@ -226,6 +229,24 @@ def test_a_worker_that_cannot_live_long_keeps_the_port_open(loaded_server):
         assert client.get("/1.bin").status == 200
     server.wait_serving()
     assert kills > 3
+
+
+def test_a_crash_loop_backs_off_twice_as_long_each_time_and_ends_by_itself(loaded_server):
+    server = loaded_server(workers=1)
+    waits = [10, 20, 40, 80, 160, 320, 640]  # BACKOFF_FIRST_MS, and on; the first crash costs nothing
+    with server.connect() as idle:
+        assert idle.get("/1.bin").status == 200
+        pid = 0
+        for _ in range(1 + len(waits)):
+            pid = server.wait_succeeded(0, pid)["pid"]
+            os.kill(pid, signal.SIGSEGV)
+        harness.wait_until(lambda: server.workers()[0]["state"] == "backing off", lambda: server.workers())
+        with server.connect() as client:  # while there is no worker at all, for more than half a second
+            assert client.get("/1.bin").status == 200
+        assert idle.get("/1.bin").status == 200
+    assert [int(ms) for ms in re.findall(r"cannot live long .*: waiting (\d+) ms", server.log())] == waits
+    assert server.wait_serving()[0]["successions"]["crash"] == 1 + len(waits)
+    assert server.status()["lost_connections"] == 0
 
 
 def test_the_log_has_a_line_for_each_succession(loaded_server):
