@@ -18,14 +18,36 @@ static uint64_t later(uint64_t one, uint64_t other)
     return one > other ? one : other;
 }
 
+/* One that is about to get ready has ready_timeout instead. */
+static bool makes_turns(const struct supervisor *s, const struct worker *w)
+{
+    return w->pid != 0 && s->cells[w->slot].header != NULL && w->state != WORKER_ADOPTING &&
+           w->state != WORKER_STARTING;
+}
+
+/* A successor inherits the heartbeat of a predecessor that hung. */
+static uint64_t last_beat(const struct supervisor *s, const struct worker *w)
+{
+    return later(cell_beat_ms(&s->cells[w->slot]), w->ready_ms);
+}
+
+bool hang_is_overdue(const struct supervisor *s, uint64_t now_ms, uint64_t grace_ms)
+{
+    for (uint32_t i = 0; i < s->ledger->workers.count; i++) {
+        const struct worker *w = &s->ledger->workers.all[i];
+        if (makes_turns(s, w) && now_ms > last_beat(s, w) + s->settings->hang_timeout_ms + grace_ms) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_one(struct supervisor *s, struct worker *w, uint64_t now)
 {
-    const struct cell *cell = &s->cells[w->slot];
-    if (w->pid == 0 || cell->header == NULL || w->state == WORKER_ADOPTING || w->state == WORKER_STARTING) {
+    if (!makes_turns(s, w)) {
         return;
     }
-    /* A successor inherits the heartbeat of a predecessor that hung. */
-    w->beat_ms = later(cell_beat_ms(cell), w->ready_ms);
+    w->beat_ms = last_beat(s, w);
     if (now > w->beat_ms + s->settings->hang_timeout_ms) {
         tend_event(s, w, EVENT_HUNG);
     }

@@ -3,6 +3,7 @@
 
 #include "supervisor/inherit/clock.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -88,6 +89,25 @@ void notify_status(const char *format, ...)
     char state[STATE_BYTES];
     snprintf(state, sizeof state, "STATUS=%s", text);
     tell(state);
+}
+
+/* A variable of the environment that is a number and nothing else; 0: it is not there, or is no number. */
+static uint64_t number_in(const char *variable)
+{
+    const char *text = getenv(variable);
+    char *end = NULL;
+    if (text == NULL || text[0] < '0' || text[0] > '9') {
+        return 0;
+    }
+    errno = 0;
+    uint64_t number = strtoull(text, &end, 10);
+    return errno == 0 && *end == '\0' ? number : 0;
+}
+
+uint64_t notify_watchdog_interval_ms(void)
+{
+    bool another = getenv("WATCHDOG_PID") != NULL && number_in("WATCHDOG_PID") != (uint64_t)getpid();
+    return another ? 0 : number_in("WATCHDOG_USEC") / 1000;
 }
 
 void notify_watchdog(void)

@@ -5,6 +5,7 @@
 #ifndef PERDURE_NOTIFY_H
 #define PERDURE_NOTIFY_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /* READY=1, MAINPID and a status line: at first readiness and after each reload, whatever its result. */
@@ -18,6 +19,10 @@ void notify_stopping(void);
 
 /* STATUS=, one line; control characters become spaces. */
 void notify_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* How long the manager waits for WATCHDOG=1 before it acts (WATCHDOG_USEC); 0: it waits for none, or for that of
+ * another process (WATCHDOG_PID). */
+uint64_t notify_watchdog_interval_ms(void);
 
 /* WATCHDOG=1. */
 void notify_watchdog(void);

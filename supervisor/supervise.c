@@ -21,6 +21,7 @@
 #include "supervisor/stop.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/tend.h"
+#include "supervisor/watchdog.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -231,7 +232,6 @@ static void mend_listeners(struct supervisor *s)
     if (s->phase == PHASE_RUNNING && now >= s->mended_ms + MEND_MS) {
         s->mended_ms = now;
         listeners_mend(&s->ledger->listeners);
-        notify_watchdog();
     }
 }
 
@@ -244,7 +244,9 @@ static int tend_all(struct supervisor *s)
     scale_turn(s);
     hang_check(s);
     mend_listeners(s);
+    uint64_t told_ms = watchdog_turn(s);
     uint64_t nearest = tend_clock(s);
+    nearest = told_ms < nearest ? told_ms : nearest;
     uint64_t now = clock_now().ms;
     uint64_t sleep_ms = nearest > now ? nearest - now : 0;
     uint64_t period_ms = s->phase == PHASE_ENDING ? 50 : hang_period_ms(s);

@@ -67,6 +67,8 @@ struct supervisor {
     uint64_t stop_deadline_ms;
     uint64_t hang_checked_ms;
     uint64_t mended_ms;
+    uint64_t watchdog_told_ms; /* when the service manager was told last; watchdog.c alone uses these two */
+    bool watchdog_starved;
     struct reload reload;
     struct {
         uint64_t client;

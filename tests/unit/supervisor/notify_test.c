@@ -87,12 +87,45 @@ static void without_a_manager_nothing_happens(void **state)
     (void)state;
 }
 
+/* Sets both, NULL: unsets it; returns the interval then. */
+static uint64_t interval_with(const char *usec, const char *pid)
+{
+    unsetenv("WATCHDOG_USEC");
+    unsetenv("WATCHDOG_PID");
+    if (usec != NULL) {
+        setenv("WATCHDOG_USEC", usec, 1);
+    }
+    if (pid != NULL) {
+        setenv("WATCHDOG_PID", pid, 1);
+    }
+    return notify_watchdog_interval_ms();
+}
+
+static void the_watchdog_is_fed_only_by_whom_it_waits_for(void **state)
+{
+    char ours[16];
+    char parents[16];
+    snprintf(ours, sizeof ours, "%d", (int)getpid());
+    snprintf(parents, sizeof parents, "%d", (int)getppid());
+    assert_int_equal(interval_with("30000000", ours), 30000);
+    assert_int_equal(interval_with("30000000", NULL), 30000);
+    assert_int_equal(interval_with("30000000", parents), 0);
+    assert_int_equal(interval_with("30000000", ""), 0);
+    assert_int_equal(interval_with(NULL, ours), 0);
+    static const char *const no_numbers[] = {"", "-1", "+5000", "30s", " 30000000", "99999999999999999999999"};
+    for (size_t i = 0; i < sizeof no_numbers / sizeof no_numbers[0]; i++) {
+        assert_int_equal(interval_with(no_numbers[i], NULL), 0);
+    }
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(over_a_path),
         cmocka_unit_test(over_an_abstract_name),
         cmocka_unit_test(without_a_manager_nothing_happens),
+        cmocka_unit_test(the_watchdog_is_fed_only_by_whom_it_waits_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
