@@ -503,13 +503,14 @@ class Client:
 # ---- the judge ----
 
 class Judge:
-    """The judge under way against SERVER. As a context: on leaving it is told to finish, and asserted to be content."""
+    """The judge under way against SERVER. As a context: on leaving it is told to finish, and asserted to be content.
+    THROUGH is a command that runs it elsewhere, by an exec."""
 
-    def __init__(self, address, root, seconds=300, wait=True, **clients):
+    def __init__(self, address, root, seconds=300, wait=True, through=(), **clients):
         self.directory = make_directory()
         self.json_path = self.directory / "verdict.json"
         words = [f"--{name.replace('_', '-')}={value}" for name, value in clients.items()]
-        command = [str(BUILD / "judge"), "--connect", address, "--root", str(root), "--seconds", str(seconds),
+        command = [*through, str(BUILD / "judge"), "--connect", address, "--root", str(root), "--seconds", str(seconds),
                    "--json", str(self.json_path), *words]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.said = ""
