@@ -6,7 +6,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,8 +41,7 @@ static uint64_t response_mark(const struct connection *c)
 
 /* ---- composing ---- */
 
-/* Append TEXT to LINE as the combined format wants it: unprintable bytes, quotes and backslashes as \xNN. */
-static size_t put_escaped(char *line, size_t at, size_t size, struct text text)
+size_t access_log_escape(char *line, size_t at, size_t size, struct text text)
 {
     static const char digit[] = "0123456789abcdef";
     for (size_t i = 0; i < text.bytes && at + 4 < size; i++) {
@@ -70,7 +68,7 @@ static size_t put_string(char *line, size_t at, size_t size, const char *string)
     return at + length;
 }
 
-static void name_client(const struct connection *c, char name[INET6_ADDRSTRLEN])
+void access_log_client(const struct connection *c, char name[INET6_ADDRSTRLEN])
 {
     struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof peer;
@@ -103,8 +101,8 @@ static const char *stamp(void)
 static size_t put_quoted(char *line, size_t at, size_t size, const struct text *text)
 {
     line[at++] = '"';
-    at =
-        text != NULL && text->at != NULL ? put_escaped(line, at, size - 2, *text) : put_string(line, at, size - 2, "-");
+    at = text != NULL && text->at != NULL ? access_log_escape(line, at, size - 2, *text)
+                                          : put_string(line, at, size - 2, "-");
     line[at++] = '"';
     return at;
 }
@@ -127,7 +125,7 @@ void access_log_compose(const struct worker *w, struct connection *c, const stru
         return;
     }
     char client[INET6_ADDRSTRLEN];
-    name_client(c, client);
+    access_log_client(c, client);
     char *line = c->desk->log + c->work.log_bytes;
     size_t size = DESK_LOG_LINE - 512; /* the rest is for what follows the request line and referer */
     size_t at = (size_t)snprintf(line, size, "%s - - %s ", client, stamp());

@@ -9,6 +9,8 @@
 
 #include "worker/connection.h"
 
+#include <netinet/in.h>
+
 enum { DESK_LOG_LINE = 4096 };
 
 /* Compose the line of RESPONSE, whose first byte will be number FROM of the stream, behind those already on the desk.
@@ -21,6 +23,13 @@ void access_log_commit(struct worker *w, struct connection *c);
 
 /* The client went away in the middle of the last response: move the lines, with the bytes it did get. */
 void access_log_cut(struct worker *w, struct connection *c);
+
+/* Append TEXT to LINE at AT as the log writes what clients send: unprintable bytes, quotes and backslashes as \xNN.
+ * Ends before byte SIZE; returns where. No NUL follows. */
+size_t access_log_escape(char *line, size_t at, size_t size, struct text text);
+
+/* The address of C's client; "-" if the kernel does not tell. */
+void access_log_client(const struct connection *c, char name[INET6_ADDRSTRLEN]);
 
 /* Write what has gathered. Called once a turn. */
 void access_log_flush(struct worker *w);

@@ -53,8 +53,9 @@ void connection_step(struct worker *w, int fd);
 /* Its deadline has passed. */
 void connection_expire(struct worker *w, int fd);
 
-/* Give up on the request in hand with STATUS, as far as nothing of its response was sent yet; then end it. */
-void connection_fail(struct worker *w, int fd, int status);
+/* Give up on the request in hand, for the reason WHY, with STATUS, as far as nothing of its response was sent yet; then
+ * end it. Of the request only its first line is looked at, and that byte by byte: it may have killed who parsed it. */
+void connection_fail(struct worker *w, int fd, int status, const char *why);
 
 /* Ask the kernel how far FD got and correct the facts. False: they do not add up. For one adopted from a predecessor.
  */

@@ -475,7 +475,32 @@ void connection_expire(struct worker *w, int fd)
     connection_end(w, &c, END_TIMEOUT);
 }
 
-void connection_fail(struct worker *w, int fd, int status)
+/* The first line of the request in work, as it came; absent if there is none. */
+static struct text first_line(const struct connection *c)
+{
+    const char *at = in_work(c);
+    const char *end = c->desk->in + c->work.fill_at;
+    while (at < end && (*at == '\r' || *at == '\n')) {
+        at++;
+    }
+    struct text line = {.at = at < end ? at : NULL};
+    while (at < end && *at != '\r' && *at != '\n') {
+        line.bytes++;
+        at++;
+    }
+    return line;
+}
+
+static void log_failure(const struct connection *c, struct text line, int status, const char *why)
+{
+    char client[INET6_ADDRSTRLEN];
+    char words[512];
+    access_log_client(c, client);
+    words[access_log_escape(words, 0, sizeof words - 1, line)] = '\0';
+    log_error("connection %d from %s: \"%s\" %s: answered with %d", c->fd, client, words, why, status);
+}
+
+void connection_fail(struct worker *w, int fd, int status, const char *why)
 {
     struct connection c;
     if (!connection_load(w, fd, &c) || !verify_once(w, &c)) {
@@ -485,11 +510,15 @@ void connection_fail(struct worker *w, int fd, int status)
         c.desk != NULL && (c.at.stage == STAGE_HEAD || c.at.stage == STAGE_BODY ||
                            (c.at.stage == STAGE_RESPOND && c.at.sent == c.work.out_from && c.work.part == 0));
     if (!untouched) {
+        log_error("connection %d: %s %s: dropped", fd, stage_name[c.at.stage], why);
         connection_end(w, &c, END_SICK);
         return;
     }
     int file_fd = c.work.file_fd;
-    answer_error(w, &c, NULL, status);
+    struct request raw = {.line = first_line(&c)};
+    raw.method = raw.line.bytes >= 5 && memcmp(raw.line.at, "HEAD ", 5) == 0 ? METHOD_HEAD : METHOD_GET;
+    log_failure(&c, raw.line, status, why);
+    answer_error(w, &c, &raw, status);
     if (file_fd >= 0) {
         file_cache_release(w->responder, file_fd);
     }

@@ -300,12 +300,23 @@ static void watch_again(struct worker *w, int fd)
     }
 }
 
+static void fail_poison(struct worker *w, int fd)
+{
+    const char *signal = sigabbrev_np(w->birth.signal);
+    char why[96];
+    if (w->birth.cause == BIRTH_HANG) {
+        snprintf(why, sizeof why, "was in hand when a worker hung, twice");
+    } else {
+        snprintf(why, sizeof why, "was in hand when a worker crashed (%s%s), twice", signal != NULL ? "SIG" : "exit",
+                 signal != NULL ? signal : "");
+    }
+    connection_fail(w, fd, 500, why);
+}
+
 static void answer_suspect(struct worker *w, const struct succession *succession)
 {
     if (succession->poison) {
-        log_error("connection %d: its request was in hand when a worker crashed, twice: answered with 500",
-                  succession->suspect);
-        connection_fail(w, succession->suspect, 500);
+        fail_poison(w, succession->suspect);
     } else if (succession->suspect >= 0) {
         connection_step(w, succession->suspect);
     }

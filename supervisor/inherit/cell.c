@@ -148,11 +148,14 @@ struct cell_counters cell_counters(const struct cell *cell)
     return cell->header->counters;
 }
 
-/* The request line that begins at IN[FROM], unprintable bytes as \xNN, into LINE. */
+/* The request line that begins at IN[FROM], or behind an empty line there, unprintable bytes as \xNN, into LINE. */
 static void copy_line(const char *in, size_t from, size_t until, char *line, size_t bytes)
 {
     size_t length = 0;
     line[0] = '\0';
+    while (from < until && (in[from] == '\r' || in[from] == '\n')) {
+        from++;
+    }
     for (size_t at = from; at < until && in[at] != '\r' && in[at] != '\n' && length + 5 < bytes; at++) {
         unsigned char byte = (unsigned char)in[at];
         bool plain = byte >= 0x20 && byte < 0x7f;

@@ -2,6 +2,8 @@
 
 The programs of `make targets` have targets that crash, hang, or eat memory; those that people run have nothing of it.
 """
+import re
+
 import pytest
 
 from harness import BUILD, Server, wait_until
@@ -15,6 +17,7 @@ class TargetServer(Server):
 @pytest.fixture
 def targets():
     server = TargetServer(workers=1, hang_timeout="300ms")
+    server.write_config(access_log=str(server.access_log))
     (server.root / "index.html").write_text("still here")
     server.start()
     yield server
@@ -40,6 +43,50 @@ def test_a_request_that_hangs_its_worker_gets_500_too(targets):
     assert targets.get("/.test/hang").status == 500
     assert targets.get("/").body == b"still here"
     assert targets.successions()["hang"] == 2
+    assert re.search(r'from 127\.\S+: "GET /.test/hang HTTP/1.1" was in hand when a worker hung, twice: '
+                     r'answered with 500', targets.log())
+
+
+def logged(server):
+    """The first line of the access log that is not about index.html, once it is there."""
+    def look():
+        lines = server.access_log.read_text().splitlines() if server.access_log.exists() else []
+        return next((line for line in lines if "index.html" not in line), None)
+    return wait_until(look, server.log)
+
+
+def test_both_logs_keep_its_first_line_its_client_and_how_it_ended(targets):
+    """The access log had "-" where the request line belongs, and the error log named a descriptor."""
+    with targets.connect(source=targets.host) as client:
+        client.send("\r\nGET /.test/segv HTTP/1.1\r\nHost: x\r\nUser-Agent: \"evil\r\n\r\n")
+        assert client.read().status == 500
+    assert re.match(re.escape(targets.host) + r' - - \[[^]]+\] "GET /.test/segv HTTP/1.1" 500 \d+ "-" "-"$',
+                    logged(targets))
+    log = targets.log()
+    assert re.search(f'from {targets.host}: "GET /.test/segv HTTP/1.1" was in hand when a worker crashed '
+                     r'\(SIGSEGV\), twice: answered with 500', log)
+    assert log.count("crash (SIGSEGV)") == 2
+    assert log.count(f"in hand was: GET /.test/segv HTTP/1.1, from {targets.host}") == 2
+
+
+def test_its_first_line_forges_nothing_in_the_logs_and_is_bounded(targets):
+    """The path comes first, so that a build without the target would answer 404; then what would end a field or a line,
+    and more than a log line has room for."""
+    target = '/.test/crash?%22"\\' + "x" * 6000
+    with targets.connect() as client:
+        client.request(target)
+        assert client.read().status == 500
+    line = logged(targets)
+    assert '"GET /.test/crash?%22\\x22\\x5cxxx' in line and len(line) < 4096
+    assert '%22\\x22\\x5cxxx' in targets.log() and "x" * 2000 not in targets.log()
+
+
+def test_a_head_that_kills_gets_a_500_without_a_body(targets):
+    with targets.connect() as client:
+        client.request("/.test/crash", method="HEAD")
+        assert client.read_head().status == 500
+        client.assert_closed()
+    assert '"HEAD /.test/crash HTTP/1.1" 500 0 ' in logged(targets)
 
 
 def test_status_names_the_request_that_was_in_hand(targets):

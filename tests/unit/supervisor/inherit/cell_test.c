@@ -88,6 +88,9 @@ static void the_request_in_hand_is_told(void **state)
     assert_true(cell_in_hand(&cell, line, sizeof line, &fd));
     assert_string_equal(line, "GET /\\x01 HTTP/1.1");
     assert_int_equal(fd, 17);
+    strcpy(desk->in + 3, "\r\nGET / HTTP/1.1\r\n"); /* a parser may skip an empty line (RFC 9112 section 2.2) */
+    assert_true(cell_in_hand(&cell, line, sizeof line, &fd));
+    assert_string_equal(line, "GET / HTTP/1.1");
     destroy_cell(&cell);
 }
 
