@@ -1,6 +1,7 @@
 /* scale.c — see scale.h. */
 #include "supervisor/scale.h"
 
+#include "supervisor/heirs.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/tend.h"
 
@@ -41,16 +42,29 @@ static void start_missing(struct supervisor *s, size_t missing)
     }
 }
 
-/* The worker that is to take SURPLUS's connections: the lowest that serves. */
-static struct worker *find_heir(struct workers *workers, const struct worker *surplus)
+/* ---- who takes whose connections ---- */
+
+static uint64_t carries(const struct supervisor *s, const struct worker *w)
 {
-    for (uint32_t i = 0; i < workers->count; i++) {
-        struct worker *w = &workers->all[i];
-        if (w != surplus && w->state == WORKER_SERVING && w->heir < 0) {
-            return w;
+    const struct cell *cell = &s->cells[w->slot];
+    return cell->header != NULL ? cell_connections(cell) : 0;
+}
+
+/* What everybody has to carry, and who may be an heir while SURPLUS workers are too many. */
+static void weigh(const struct supervisor *s, size_t surplus, struct heirs *heirs)
+{
+    const struct ledger *ledger = s->ledger;
+    *heirs = (struct heirs){.end = heirs_end(&ledger->workers, surplus)};
+    for (uint32_t i = 0; i < ledger->workers.count; i++) {
+        const struct worker *w = &ledger->workers.all[i];
+        heirs->load[i].connections += carries(s, w);
+        if (w->state == WORKER_GIVING && w->heir >= 0) {
+            heirs->load[w->heir % WORKERS_MAX].connections += carries(s, w);
         }
     }
-    return NULL;
+    for (size_t i = 0; i < LEDGER_GIFTS_MAX; i++) {
+        heirs->load[ledger->gifts[i].heir % WORKERS_MAX].givers += ledger->gifts[i].fd >= 0;
+    }
 }
 
 static struct ledger_gift *free_place(struct ledger *ledger)
@@ -63,14 +77,16 @@ static struct ledger_gift *free_place(struct ledger *ledger)
     return NULL;
 }
 
-static void give(struct ledger *ledger, struct worker *surplus)
+static void give(struct supervisor *s, struct worker *surplus, struct heirs *heirs)
 {
-    const struct worker *heir = find_heir(&ledger->workers, surplus);
+    struct ledger *ledger = s->ledger;
+    const struct worker *heir = heirs_choose(&ledger->workers, heirs);
     struct ledger_gift *gift = free_place(ledger);
     int ends[2];
     if (heir == NULL || gift == NULL || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
         return; /* the next turn tries again */
     }
+    heirs_add(heirs, heir->slot, carries(s, surplus));
     tend_take(heir, ends[1]);
     tend_give(surplus, heir, ends[0]);
     close(ends[0]);
@@ -87,53 +103,55 @@ static bool is_received(int fd)
 
 /* If the heir has died since, it may have done so before it read that order. Its successor gets it anew; to be told
  * twice does no harm. */
-static void see_to_gift(struct ledger *ledger, struct ledger_gift *gift)
+static void see_to_gift(struct supervisor *s, struct ledger_gift *gift, struct heirs *heirs)
 {
+    struct ledger *ledger = s->ledger;
     if (is_received(gift->fd)) {
         close_fd(&gift->fd);
         return;
     }
     const struct worker *heir = &ledger->workers.all[gift->heir % WORKERS_MAX];
     if (!worker_is_active(heir)) {
-        heir = find_heir(&ledger->workers, NULL);
+        heir = heirs_choose(&ledger->workers, heirs);
     }
     if (heir != NULL && heir->state == WORKER_SERVING && heir->pid != gift->heir_pid) {
         tend_take(heir, gift->fd);
+        if (heir->slot != gift->heir) {
+            heirs_add(heirs, heir->slot, 0);
+        }
         gift->heir = heir->slot;
         gift->heir_pid = heir->pid;
     }
 }
 
-static void see_to_gifts(struct ledger *ledger)
+static void see_to_gifts(struct supervisor *s, struct heirs *heirs)
 {
     for (size_t i = 0; i < LEDGER_GIFTS_MAX; i++) {
-        if (ledger->gifts[i].fd >= 0) {
-            see_to_gift(ledger, &ledger->gifts[i]);
+        if (s->ledger->gifts[i].fd >= 0) {
+            see_to_gift(s, &s->ledger->gifts[i], heirs);
         }
     }
 }
 
-/* The highest goes first. */
-static void give_surplus(struct ledger *ledger, size_t surplus)
+/* The highest go first. */
+static void give_surplus(struct supervisor *s, struct heirs *heirs)
 {
-    struct workers *workers = &ledger->workers;
-    for (uint32_t i = workers->count; i-- > 0 && surplus > 0;) {
-        struct worker *w = &workers->all[i];
-        if (w->state == WORKER_SERVING && w->heir < 0) {
-            give(ledger, w);
-            surplus--;
+    struct workers *workers = &s->ledger->workers;
+    for (uint32_t i = workers->count; i-- > heirs->end;) {
+        if (workers->all[i].state == WORKER_SERVING && workers->all[i].heir < 0) {
+            give(s, &workers->all[i], heirs);
         }
     }
 }
 
 /* One that succeeded a giver goes on giving. */
-static void give_again(struct ledger *ledger)
+static void give_again(struct supervisor *s, struct heirs *heirs)
 {
-    struct workers *workers = &ledger->workers;
+    struct workers *workers = &s->ledger->workers;
     for (uint32_t i = 0; i < workers->count; i++) {
         struct worker *w = &workers->all[i];
         if (w->state == WORKER_SERVING && w->heir >= 0) {
-            give(ledger, w);
+            give(s, w, heirs);
         }
     }
 }
@@ -145,11 +163,13 @@ void scale_turn(struct supervisor *s)
         return;
     }
     size_t active = workers_active(workers);
+    size_t surplus = active > workers->wanted && s->ledger->rolling == ROLLING_NOT ? active - workers->wanted : 0;
     if (active < workers->wanted) {
         start_missing(s, workers->wanted - active);
-    } else if (active > workers->wanted && s->ledger->rolling == ROLLING_NOT) {
-        give_surplus(s->ledger, active - workers->wanted);
     }
-    give_again(s->ledger);
-    see_to_gifts(s->ledger);
+    struct heirs heirs;
+    weigh(s, surplus, &heirs);
+    see_to_gifts(s, &heirs);
+    give_surplus(s, &heirs);
+    give_again(s, &heirs);
 }

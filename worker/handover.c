@@ -99,6 +99,35 @@ static bool is_same_socket(int one, int other)
            one_facts.st_ino == other_facts.st_ino;
 }
 
+/* True if nothing is left in CHANNEL, and nobody will put anything into it. */
+static bool is_at_end(int channel)
+{
+    char byte;
+    return recv(channel, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static void end_taking(struct worker *w, int channel)
+{
+    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
+        if (w->cell.header->taking[i] == channel) {
+            w->cell.header->taking[i] = -1;
+        }
+    }
+    worker_watch(w, channel, EPOLL_CTL_DEL, 0);
+    close(channel);
+}
+
+/* The supervisor may see a giver's end, and send us another giver's channel, before we have looked. */
+static void forget_ended(struct worker *w)
+{
+    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
+        int channel = w->cell.header->taking[i];
+        if (channel >= 0 && is_at_end(channel)) {
+            end_taking(w, channel);
+        }
+    }
+}
+
 /* The supervisor tells each successor once more from whom to take; our predecessor may have left us the channel. */
 static bool takes_already(const struct worker *w, int channel)
 {
@@ -116,6 +145,7 @@ void handover_take(struct worker *w, int channel)
         close(channel);
         return;
     }
+    forget_ended(w);
     for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
         if (w->cell.header->taking[i] < 0) {
             /* It must outlive us like a connection: parcels may be in it when we die. */
@@ -138,17 +168,6 @@ bool handover_is_channel(const struct worker *w, int fd)
         }
     }
     return false;
-}
-
-static void end_taking(struct worker *w, int channel)
-{
-    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
-        if (w->cell.header->taking[i] == channel) {
-            w->cell.header->taking[i] = -1;
-        }
-    }
-    worker_watch(w, channel, EPOLL_CTL_DEL, 0);
-    close(channel);
 }
 
 /* True if this very socket is here already: its giver died between sending it and noting that. */

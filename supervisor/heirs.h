@@ -1,0 +1,31 @@
+/* heirs.h — which workers are surplus, and which of the others takes the connections of one.
+ *
+ * No system calls here: arithmetic over the table of workers and what each has to carry. */
+#ifndef PERDURE_HEIRS_H
+#define PERDURE_HEIRS_H
+
+#include "supervisor/workers.h"
+
+/* What a worker has to carry. */
+struct heir_load {
+    uint32_t givers;      /* that hand their connections to it now */
+    uint64_t connections; /* it has, and will get from them */
+};
+
+/* Who may be an heir in this turn. */
+struct heirs {
+    uint32_t end; /* no slot from here on: who serves there is surplus */
+    struct heir_load load[WORKERS_MAX];
+};
+
+/* The slot from which on every worker that serves is surplus, if SURPLUS of them are too many. One always stays. */
+uint32_t heirs_end(const struct workers *workers, size_t surplus);
+
+/* A giver's CONNECTIONS, so many, go to HEIR. */
+void heirs_add(struct heirs *heirs, uint32_t heir, uint64_t connections);
+
+/* The worker to which the fewest hand over, and of those the one with the fewest connections: so several givers at once
+ * go to several heirs. NULL: none can take any more now. */
+struct worker *heirs_choose(struct workers *workers, const struct heirs *heirs);
+
+#endif
