@@ -12,15 +12,23 @@
 
 /* ---- pure ---- */
 
+/* A surplus worker is, too: one client's slow response keeps it for as long as that takes, and meanwhile others may ask
+ * it something. Its successor serves for a moment, and is told to give again (scale.c). */
+static bool is_renewed(const struct worker *w)
+{
+    bool gives = w->heir >= 0 && w->state != WORKER_STOPPING && w->state != WORKER_ENDING;
+    return gives || worker_is_active(w);
+}
+
 enum roll_outlook roll_outlook(const struct workers *workers, uint32_t generation, uint32_t *slot)
 {
     bool found = false;
     for (uint32_t i = 0; i < workers->count; i++) {
         const struct worker *w = &workers->all[i];
-        if (!worker_is_active(w)) {
+        if (!is_renewed(w)) {
             continue;
         }
-        if (w->state != WORKER_SERVING) {
+        if (w->state != WORKER_SERVING && w->state != WORKER_GIVING) {
             return ROLL_WAIT;
         }
         if (w->generation != generation && !found) {

@@ -14,7 +14,7 @@ enum {
 /* ---- pure ---- */
 
 enum roll_outlook {
-    ROLL_DONE, /* every active worker serves in that generation */
+    ROLL_DONE, /* every worker, surplus ones that still hand over too, is of that generation */
     ROLL_WAIT, /* somebody is on its way */
     ROLL_NEXT, /* *slot may be told to retire now */
 };

@@ -26,7 +26,7 @@ void tend_event(struct supervisor *s, struct worker *w, enum succession_event ev
 /* Fork a fresh worker in an empty slot. False if that is not possible now; the slot then tries again by itself. */
 bool tend_start(struct supervisor *s, struct worker *w);
 
-/* Tell a serving worker to make way for a successor of the present edition. */
+/* Tell a serving or giving worker to make way for a successor of the present edition. */
 void tend_retire(struct supervisor *s, struct worker *w, enum birth_cause cause);
 
 /* Tell a serving worker to stop gracefully. */

@@ -73,7 +73,8 @@ struct worker {
     int32_t cell_fd;
     uint32_t cell_slots;
     uint32_t retire_cause; /* RETIRING: enum birth_cause its successor is to be told */
-    int32_t heir;          /* GIVING: the slot that takes its connections, else -1 */
+    int32_t heir;          /* the slot that takes the connections of this surplus worker, -1: it is not surplus. A
+                              successor is surplus, too: it serves until it is told to give once more */
 
     /* instants of clock_now() and clock_now_us(); 0: not yet */
     uint64_t started_ms;

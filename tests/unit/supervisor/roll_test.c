@@ -47,13 +47,31 @@ static void one_that_is_dead_for_a_moment_holds_the_roll(void **state)
     assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_WAIT);
 }
 
-static void those_that_go_anyway_are_not_rolled(void **state)
+static void those_that_hand_over_are_rolled_too(void **state)
+{
+    uint32_t slot = 99;
+    (void)state;
+    workers.all[0].state = WORKER_GIVING;
+    workers.all[0].heir = 2;
+    workers.all[1].generation = workers.all[2].generation = 2;
+    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_NEXT);
+    assert_int_equal(slot, 0);
+    workers.all[0].state = WORKER_SUCCEEDING;
+    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_WAIT);
+    workers.all[0].generation = 2;
+    workers.all[0].state = WORKER_SERVING; /* and is not told to give again yet */
+    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_DONE);
+    workers.all[0].state = WORKER_GIVING;
+    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_DONE);
+}
+
+static void those_that_are_gone_but_for_their_keepers_are_not_rolled(void **state)
 {
     uint32_t slot;
     (void)state;
-    workers.all[0].state = WORKER_GIVING;
-    workers.all[1].heir = 2;
-    workers.all[2].generation = 2;
+    workers.all[0].state = WORKER_ENDING;
+    workers.all[0].heir = 2;
+    workers.all[1].generation = workers.all[2].generation = 2;
     assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_DONE);
 }
 
@@ -100,7 +118,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(workers_are_rolled_one_at_a_time_in_order, three_that_serve),
         cmocka_unit_test_setup(one_that_is_dead_for_a_moment_holds_the_roll, three_that_serve),
-        cmocka_unit_test_setup(those_that_go_anyway_are_not_rolled, three_that_serve),
+        cmocka_unit_test_setup(those_that_hand_over_are_rolled_too, three_that_serve),
+        cmocka_unit_test_setup(those_that_are_gone_but_for_their_keepers_are_not_rolled, three_that_serve),
         cmocka_unit_test_setup(back_means_to_the_generation_before, three_that_serve),
         cmocka_unit_test(a_crash_before_ready_is_hopeless_at_once),
         cmocka_unit_test(young_crashes_are_hopeless_when_there_are_many),
