@@ -7,12 +7,13 @@
 #include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { WARM_DESKS = 32, PUNCHES_PER_TRIM = 256 };
 
 void desks_open(struct desks *desks, const struct cell *cell)
 {
-    *desks = (struct desks){.cell = cell};
+    *desks = (struct desks){.cell = cell, .stale = cell->slots_count};
     desks->free = calloc(cell->slots_count, sizeof *desks->free);
     desks->claimed = calloc(cell->slots_count / 8 + 1, 1);
     check(desks->free != NULL && desks->claimed != NULL);
@@ -34,6 +35,9 @@ int32_t desks_borrow(struct desks *desks)
     desks->free_count--;
     if (desks->punched > desks->free_count) {
         desks->punched = desks->free_count;
+    }
+    if (desks->rested > desks->free_count) {
+        desks->rested = desks->free_count;
     }
     return desks->free[desks->free_count];
 }
@@ -60,6 +64,20 @@ bool desks_claim(struct desks *desks, int32_t number)
     return true;
 }
 
+/* Where desk NUMBER begins in the cell. */
+static off_t desk_offset(const struct desks *desks, uint32_t number)
+{
+    return (off_t)(desks->cell->desks - (char *)desks->cell->header) + (off_t)cell_desk_stride() * number;
+}
+
+/* The first desk from FROM on that has memory under it, slots_count if there is none. */
+static uint32_t next_with_memory(const struct desks *desks, uint32_t from)
+{
+    uint32_t count = desks->cell->slots_count;
+    off_t at = from < count ? lseek(desks->cell->fd, desk_offset(desks, from), SEEK_DATA) : -1;
+    return at < 0 ? count : (uint32_t)((at - desk_offset(desks, 0)) / (off_t)cell_desk_stride());
+}
+
 void desks_settle(struct desks *desks)
 {
     for (uint32_t number = 0; number < desks->fresh; number++) {
@@ -69,17 +87,48 @@ void desks_settle(struct desks *desks)
     }
     free(desks->claimed);
     desks->claimed = NULL;
+    /* What a predecessor used, further up, it can no longer give back. That takes time, so it is left to desks_trim. */
+    desks->stale = next_with_memory(desks, desks->fresh);
+}
+
+static bool punch(const struct desks *desks, uint32_t number)
+{
+    return fallocate(desks->cell->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, desk_offset(desks, number),
+                     (off_t)cell_desk_stride()) == 0;
+}
+
+/* One of a predecessor's. Those that were borrowed meanwhile are given back like all others. */
+static bool punch_stale(struct desks *desks)
+{
+    if (desks->stale < desks->fresh) {
+        desks->stale = next_with_memory(desks, desks->fresh);
+    }
+    if (desks->stale >= desks->cell->slots_count || !punch(desks, desks->stale)) {
+        return false;
+    }
+    desks->stale = next_with_memory(desks, desks->stale + 1);
+    return true;
+}
+
+static bool punch_rested(struct desks *desks)
+{
+    if (desks->punched + WARM_DESKS >= desks->rested || !punch(desks, (uint32_t)desks->free[desks->punched])) {
+        return false;
+    }
+    desks->punched++;
+    return true;
 }
 
 void desks_trim(struct desks *desks)
 {
-    size_t stride = cell_desk_stride();
-    off_t first = (off_t)(desks->cell->desks - (char *)desks->cell->header);
-    for (int i = 0; i < PUNCHES_PER_TRIM && desks->punched + WARM_DESKS < desks->free_count; i++) {
-        off_t at = first + (off_t)stride * desks->free[desks->punched];
-        if (fallocate(desks->cell->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, (off_t)stride) != 0) {
-            return;
-        }
-        desks->punched++;
+    int left = PUNCHES_PER_TRIM;
+    while (left > 0 && (punch_rested(desks) || punch_stale(desks))) {
+        left--;
     }
+    desks->rested = desks->free_count;
+}
+
+bool desks_have_more(const struct desks *desks)
+{
+    return desks->punched + WARM_DESKS < desks->free_count || desks->stale < desks->cell->slots_count;
 }

@@ -17,6 +17,7 @@ enum {
     EVENTS_PER_TURN = 128,
     SWEEP_MS = 50, /* deadlines are looked through at most this often */
     TRIM_MS = 1000,
+    TRIM_ON_MS = 100, /* while a burst's memory is being given back, some of it at a time */
 };
 
 /* ---- deadlines ---- */
@@ -69,6 +70,9 @@ static int patience_ms(const struct worker *w)
     if (w->giving_fd >= 0) {
         until = sooner(until, w->now.ms + SWEEP_MS);
     }
+    if (desks_have_more(&w->desks)) {
+        until = sooner(until, w->trim_at_ms);
+    }
     return until > w->now.ms ? (int)(until - w->now.ms) : 0;
 }
 
@@ -87,6 +91,13 @@ static void handle_event(struct worker *w, int fd)
     }
 }
 
+static void trim(struct worker *w)
+{
+    file_cache_trim(w->responder, w->now.ms);
+    desks_trim(&w->desks);
+    w->trim_at_ms = clock_after(w->now, desks_have_more(&w->desks) ? TRIM_ON_MS : TRIM_MS).ms;
+}
+
 static void look_after(struct worker *w)
 {
     if (sweep_is_due(w)) {
@@ -94,10 +105,8 @@ static void look_after(struct worker *w)
     }
     accept_resume(w);
     handover_resume(w);
-    if (w->now.ms >= w->trimmed_ms + TRIM_MS) {
-        w->trimmed_ms = w->now.ms;
-        file_cache_trim(w->responder, w->now.ms);
-        desks_trim(&w->desks);
+    if (w->now.ms >= w->trim_at_ms) {
+        trim(w);
     }
     access_log_flush(w);
 }
@@ -124,6 +133,7 @@ void loop_run(struct worker *w)
 {
     struct epoll_event events[EVENTS_PER_TURN];
     beat(w);
+    w->trim_at_ms = clock_after(w->now, TRIM_MS).ms;
     while (goes_on(w)) {
         int count = epoll_wait(w->birth.epoll_fd, events, EVENTS_PER_TURN, patience_ms(w));
         if (count < 0 && errno != EINTR) {

@@ -23,7 +23,7 @@ struct worker {
     struct instant now;     /* of this turn of the loop */
     uint64_t soonest_ms;    /* no deadline of a connection is earlier; it may be too early, never too late */
     uint64_t swept_ms;      /* when deadlines were last looked through */
-    uint64_t trimmed_ms;    /* when caches were last trimmed */
+    uint64_t trim_at_ms;    /* when caches and desks are trimmed next */
     uint8_t *unverified;    /* a bit per descriptor: adopted, the kernel not yet asked about it */
     uint8_t *inherited;     /* a bit per descriptor: the predecessor left it open */
     bool alone;             /* no predecessor's keeper holds our connections: close() alone ends them */

@@ -108,6 +108,55 @@ static void a_bursts_memory_is_given_back(void **state)
     }
 }
 
+static void write_on(const struct desk_room *room, int32_t first, int32_t end)
+{
+    for (int32_t number = first; number < end; number++) {
+        memset(cell_desk(&room->cell, number)->in, 'x', DESK_IN_BYTES);
+    }
+}
+
+/* A successor once left the memory of desks alone that lay above all that it was told of. */
+static void a_predecessors_memory_is_given_back_but_for_what_is_claimed(void **state)
+{
+    struct desk_room *room = *state;
+    uint64_t before = bytes_in_memory(&room->cell);
+    write_on(room, 0, SLOTS);
+    assert_true(desks_claim(&room->desks, 7));
+    desks_settle(&room->desks);
+    assert_int_equal(desks_borrow(&room->desks), 6);
+    for (int32_t i = 0; i < 100; i++) { /* 5 to 0, then 8 to 101, which are a predecessor's */
+        desks_borrow(&room->desks);
+    }
+    while (desks_have_more(&room->desks)) {
+        desks_trim(&room->desks);
+    }
+    for (int32_t number = 0; number < 102; number++) {
+        assert_int_equal(cell_desk(&room->cell, number)->in[DESK_IN_BYTES - 1], 'x');
+    }
+    assert_true(bytes_in_memory(&room->cell) < before + 102 * (DESK_IN_BYTES + 8192));
+}
+
+static void a_desk_in_use_between_two_trims_keeps_its_memory(void **state)
+{
+    struct desk_room *room = *state;
+    int32_t held[100];
+    desks_settle(&room->desks);
+    write_on(room, 0, 100);
+    uint64_t burst = bytes_in_memory(&room->cell);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 100; i++) {
+            held[i] = desks_borrow(&room->desks);
+        }
+        for (int i = 0; i < 100; i++) {
+            desks_give_back(&room->desks, held[i]);
+        }
+        desks_trim(&room->desks);
+        assert_int_equal(bytes_in_memory(&room->cell), burst);
+    }
+    desks_trim(&room->desks);
+    assert_true(bytes_in_memory(&room->cell) < burst / 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_room, close_room)
 
 int main(void)
@@ -116,6 +165,8 @@ int main(void)
         TEST(a_desk_is_lent_to_one_at_a_time),
         TEST(a_successor_lends_only_what_no_slot_claims),
         TEST(a_bursts_memory_is_given_back),
+        TEST(a_predecessors_memory_is_given_back_but_for_what_is_claimed),
+        TEST(a_desk_in_use_between_two_trims_keeps_its_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
