@@ -1,0 +1,180 @@
+"""How many system calls a request costs its worker: what keeps its clients through its death costs none of them.
+
+The counts are exact, whatever else the machine does: the worker is stopped while the clients of a round send, so it
+finds all their requests at once.
+"""
+import collections
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+import harness
+
+CLIENTS = 64
+ROUNDS = 15
+SETTLED_S = 0.5  # a file that was changed just now may change again unseen: its bytes are not kept in memory yet
+# recv and sendmsg, and a share of the few waits that a round costs.
+KEPT_CALLS_MOST = 2.1
+# accept4, epoll_ctl, recv, sendmsg, shutdown, recv (nothing), recv (the client's end), close; and a share of the waits.
+CLOSED_CALLS_MOST = 8.25
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    """PID makes no step while this lasts. A tracer's stop is as good as a stop."""
+    os.kill(pid, signal.SIGSTOP)
+    harness.wait_until(lambda: harness.proc_status(pid)["State"][0] in "Tt", f"{pid} does not stop")
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def without_keeper(server):
+    """A stopped supervisor has no keeper made in place of the one that is killed."""
+    keeper = server.workers()[0]["keeper_pid"]
+    with stopped(server.supervisor_pid()):
+        os.kill(keeper, signal.SIGKILL)
+        harness.wait_until(lambda: not harness.is_alive(keeper), "the keeper does not die")
+        yield
+    server.wait_new_keeper(0, keeper)
+
+
+def parse_summary(text):
+    """{name: calls} of what strace -c prints: % time, seconds, usecs/call, calls, errors or nothing, name."""
+    calls = collections.Counter()
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 5 and re.fullmatch(r"[\d.]+", words[0]) and words[-1] != "total":
+            calls[words[-1]] = int(words[3])
+    return calls
+
+
+@contextlib.contextmanager
+def counted(pid, calls):
+    """Put into CALLS how often PID makes which system call while this lasts."""
+    strace = subprocess.Popen(["strace", "-c", "-p", str(pid)], stderr=subprocess.PIPE, text=True)
+    try:
+        said = strace.stderr.readline()
+        if "Operation not permitted" in said:
+            pytest.skip(f"who runs the tests may not trace: {said}")
+        assert "attached" in said, said
+        yield
+        strace.send_signal(signal.SIGINT)
+        calls.update(parse_summary(strace.communicate(timeout=harness.PATIENCE_S)[1]))
+    finally:
+        strace.kill()
+        strace.communicate()
+
+
+class Clients:
+    """So many clients of a server, all of which are answered in each round."""
+
+    def __init__(self, server):
+        self.server = server
+        self.pid = server.wait_serving()[0]["pid"]
+        self.clients = []
+
+    def ask(self, *headers):
+        with stopped(self.pid):
+            self.clients = self.clients or [self.server.connect() for _ in range(CLIENTS)]
+            for client in self.clients:
+                client.request("/1024.bin", *headers)
+        for client in self.clients:
+            assert len(client.read().body) == 1024
+
+    def leave(self):
+        with stopped(self.pid):
+            for client in self.clients:
+                client.close()
+        self.clients = []
+
+    def ask_once(self, quiet_descriptors):
+        """Each on a connection of its own, which the worker has closed when this returns."""
+        self.ask("Connection: close")
+        for client in self.clients:
+            client.assert_closed()
+        self.leave()
+        harness.wait_until(lambda: len(harness.open_descriptors(self.pid)) <= quiet_descriptors, "not all are closed")
+
+    def count_kept(self):
+        """The worker's calls for ROUNDS requests on each of the connections."""
+        calls = collections.Counter()
+        with counted(self.pid, calls):
+            for _ in range(ROUNDS):
+                self.ask()
+        return calls
+
+    def count_once(self):
+        quiet_descriptors = len(harness.open_descriptors(self.pid))
+        calls = collections.Counter()
+        with counted(self.pid, calls):
+            for _ in range(ROUNDS):
+                self.ask_once(quiet_descriptors)
+        return calls
+
+
+@pytest.fixture
+def clients(loaded_server):
+    """Of one worker, which has the file's bytes in its cache, and looks at the file no more."""
+    def make(**keys):
+        clients = Clients(loaded_server(workers=1, file_cache_valid="1h", **keys))
+        changed = (clients.server.root / "1024.bin").stat().st_ctime
+        harness.wait_until(lambda: time.time() > changed + SETTLED_S, "the file does not grow older")
+        clients.server.get("/1024.bin")
+        harness.wait_until(lambda: clients.server.workers()[0]["connections"] == 0, "the first client does not leave")
+        made.append(clients)
+        return clients
+
+    made = []
+    yield make
+    for one in made:
+        for client in one.clients:
+            client.close()
+
+
+def per_request(calls):
+    return sum(calls.values()) / (CLIENTS * ROUNDS)
+
+
+def without_waits(calls):
+    """A wait tells of as many requests as have come: how many waits there are is chance."""
+    return {name: count for name, count in calls.items() if name != "epoll_wait"}
+
+
+def test_a_request_on_a_kept_connection_costs_two_calls(clients):
+    load = clients()
+    load.ask()
+    calls = load.count_kept()
+    assert per_request(calls) <= KEPT_CALLS_MOST, calls
+    assert without_waits(calls) == {"recvfrom": CLIENTS * ROUNDS, "sendmsg": CLIENTS * ROUNDS}
+
+
+def test_a_connection_for_one_request_costs_eight(clients):
+    calls = clients().count_once()
+    assert per_request(calls) <= CLOSED_CALLS_MOST, calls
+
+
+def test_a_keeper_costs_no_call(clients):
+    load = clients()
+    load.ask()
+    kept = load.count_kept()
+    with without_keeper(load.server):
+        alone = load.count_kept()
+    assert without_waits(kept) == without_waits(alone)
+    assert per_request(alone) <= KEPT_CALLS_MOST, alone
+
+
+def test_a_successor_needs_no_more_calls_than_the_first(clients):
+    load = clients()
+    load.ask()
+    first = load.count_kept()
+    load.pid = load.server.wait_succeeded(0, load.server.kill_worker(0))["pid"]
+    load.ask()  # the kernel is asked how far each of the streams got, once
+    assert without_waits(load.count_kept()) == without_waits(first)
