@@ -1,6 +1,7 @@
 /* access_log.c — see access_log.h. */
 #include "worker/access_log.h"
 
+#include "supervisor/inherit/check.h"
 #include "supervisor/inherit/log.h"
 
 #include <arpa/inet.h>
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,11 +70,17 @@ static size_t put_string(char *line, size_t at, size_t size, const char *string)
     return at + length;
 }
 
-void access_log_client(const struct connection *c, char name[INET6_ADDRSTRLEN])
+/* What the client of a descriptor is called; it is asked once for each connection that has the number. */
+struct client_name {
+    uint32_t serial; /* of the slot, when it was asked */
+    char text[INET6_ADDRSTRLEN];
+};
+
+static void ask_name(int fd, char name[INET6_ADDRSTRLEN])
 {
     struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof peer;
-    if (getpeername(c->fd, (struct sockaddr *)&peer, &length) != 0) {
+    if (getpeername(fd, (struct sockaddr *)&peer, &length) != 0) {
         snprintf(name, INET6_ADDRSTRLEN, "-");
     } else if (peer.ss_family == AF_INET) {
         inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, name, INET6_ADDRSTRLEN);
@@ -81,6 +89,21 @@ void access_log_client(const struct connection *c, char name[INET6_ADDRSTRLEN])
     } else {
         snprintf(name, INET6_ADDRSTRLEN, "unix:");
     }
+}
+
+/* Not in the cell: a successor can ask again. */
+const char *access_log_client(struct worker *w, const struct connection *c)
+{
+    if (w->client_names == NULL) {
+        w->client_names = calloc(w->cell.slots_count, sizeof *w->client_names);
+        check(w->client_names != NULL);
+    }
+    struct client_name *name = &w->client_names[c->fd];
+    if (name->text[0] == '\0' || name->serial != c->slot->serial) {
+        ask_name(c->fd, name->text);
+        name->serial = c->slot->serial;
+    }
+    return name->text;
 }
 
 /* "[22/Nov/2026:19:20:00 +0000]", made once a second. */
@@ -116,7 +139,7 @@ static uint64_t response_bytes(const struct response *response)
     return bytes;
 }
 
-void access_log_compose(const struct worker *w, struct connection *c, const struct request *request,
+void access_log_compose(struct worker *w, struct connection *c, const struct request *request,
                         const struct response *response, uint64_t from)
 {
     c->work.log_from = from;
@@ -124,11 +147,9 @@ void access_log_compose(const struct worker *w, struct connection *c, const stru
     if (w->settings->access_log == NULL) {
         return;
     }
-    char client[INET6_ADDRSTRLEN];
-    access_log_client(c, client);
     char *line = c->desk->log + c->work.log_bytes;
     size_t size = DESK_LOG_LINE - 512; /* the rest is for what follows the request line and referer */
-    size_t at = (size_t)snprintf(line, size, "%s - - %s ", client, stamp());
+    size_t at = (size_t)snprintf(line, size, "%s - - %s ", access_log_client(w, c), stamp());
     at = put_quoted(line, at, size, request != NULL ? &request->line : NULL);
     at += (size_t)snprintf(line + at, 16, " %d ", response->status);
     c->work.log_split = c->work.log_bytes + (uint32_t)at;

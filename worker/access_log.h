@@ -15,7 +15,7 @@ enum { DESK_LOG_LINE = 4096 };
 
 /* Compose the line of RESPONSE, whose first byte will be number FROM of the stream, behind those already on the desk.
  * There must be DESK_LOG_LINE bytes of room. REQUEST may be NULL. */
-void access_log_compose(const struct worker *w, struct connection *c, const struct request *request,
+void access_log_compose(struct worker *w, struct connection *c, const struct request *request,
                         const struct response *response, uint64_t from);
 
 /* The responses on the desk are out: move their lines. */
@@ -28,8 +28,8 @@ void access_log_cut(struct worker *w, struct connection *c);
  * Ends before byte SIZE; returns where. No NUL follows. */
 size_t access_log_escape(char *line, size_t at, size_t size, struct text text);
 
-/* The address of C's client; "-" if the kernel does not tell. */
-void access_log_client(const struct connection *c, char name[INET6_ADDRSTRLEN]);
+/* The address of C's client; "-" if the kernel does not tell. Borrowed until C ends. */
+const char *access_log_client(struct worker *w, const struct connection *c);
 
 /* Write what has gathered. Called once a turn. */
 void access_log_flush(struct worker *w);

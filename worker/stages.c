@@ -491,13 +491,11 @@ static struct text first_line(const struct connection *c)
     return line;
 }
 
-static void log_failure(const struct connection *c, struct text line, int status, const char *why)
+static void log_failure(struct worker *w, const struct connection *c, struct text line, int status, const char *why)
 {
-    char client[INET6_ADDRSTRLEN];
     char words[512];
-    access_log_client(c, client);
     words[access_log_escape(words, 0, sizeof words - 1, line)] = '\0';
-    log_error("connection %d from %s: \"%s\" %s: answered with %d", c->fd, client, words, why, status);
+    log_error("connection %d from %s: \"%s\" %s: answered with %d", c->fd, access_log_client(w, c), words, why, status);
 }
 
 void connection_fail(struct worker *w, int fd, int status, const char *why)
@@ -517,7 +515,7 @@ void connection_fail(struct worker *w, int fd, int status, const char *why)
     int file_fd = c.work.file_fd;
     struct request raw = {.line = first_line(&c)};
     raw.method = raw.line.bytes >= 5 && memcmp(raw.line.at, "HEAD ", 5) == 0 ? METHOD_HEAD : METHOD_GET;
-    log_failure(&c, raw.line, status, why);
+    log_failure(w, &c, raw.line, status, why);
     answer_error(w, &c, &raw, status);
     if (file_fd >= 0) {
         file_cache_release(w->responder, file_fd);

@@ -13,12 +13,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct client_name; /* access_log.c's */
+
 struct worker {
     struct birth birth;
     struct settings *settings;
     struct responder *responder;
     struct cell cell;
     struct desks desks;
+    /* By descriptor; NULL until an access-log line is written. */
+    struct client_name *client_names;
     pid_t keeper_pid;
     struct instant now;     /* of this turn of the loop */
     uint64_t soonest_ms;    /* no deadline of a connection is earlier; it may be too early, never too late */

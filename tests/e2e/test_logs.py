@@ -55,6 +55,22 @@ def test_one_line_for_each_response(site):
     assert re.fullmatch(r"\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}", lines[0]["time"])
 
 
+def test_each_line_names_its_own_client(make_server):
+    """Connections that come one after another have the same descriptor number; the name is kept by that."""
+    server = make_server(workers=1)
+    server.write_config(access_log=str(server.access_log))
+    server.start()
+    hosts = ["127.98.0.1", "127.98.0.2", "127.98.0.3"]
+    for number, host in enumerate(hosts):
+        with server.connect(source=host) as client:
+            client.get("/")
+            client.get("/")
+        wait_lines(server.access_log, 2 * number + 2)
+        harness.wait_until(lambda: server.workers()[0]["connections"] == 0, "the client does not leave")
+    lines = wait_lines(server.access_log, 2 * len(hosts))
+    assert [line["host"] for line in lines] == [host for host in hosts for _ in range(2)]
+
+
 def test_what_clients_send_cannot_forge_a_line(site):
     with site.connect() as client:
         client.get('/a.txt?"', 'User-Agent: a" 200 "b\\', "Referer: \xff\t\x80")

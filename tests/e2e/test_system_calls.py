@@ -156,6 +156,15 @@ def test_a_request_on_a_kept_connection_costs_two_calls(clients):
     assert without_waits(calls) == {"recvfrom": CLIENTS * ROUNDS, "sendmsg": CLIENTS * ROUNDS}
 
 
+def test_the_access_log_costs_no_call_per_request(clients):
+    """The client's address was asked for with every line once."""
+    load = clients(access_log="/dev/null")
+    load.ask()
+    calls = load.count_kept()
+    assert per_request(calls) <= KEPT_CALLS_MOST, calls
+    assert set(calls) <= {"recvfrom", "sendmsg", "write", "epoll_wait"}
+
+
 def test_a_connection_for_one_request_costs_eight(clients):
     calls = clients().count_once()
     assert per_request(calls) <= CLOSED_CALLS_MOST, calls

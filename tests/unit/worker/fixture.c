@@ -89,6 +89,7 @@ static void open_private(struct fixture *f, enum birth_cause cause)
     f->w.inherited = calloc(f->w.cell.slots_count / 8 + 1, 1);
     succession_look(&f->w);
     forget_private_descriptors(f);
+    f->w.client_names = NULL;
     f->w.responder = responder_open(&f->settings, error);
     assert_non_null(f->w.responder);
 }
@@ -98,6 +99,7 @@ static void close_private(struct fixture *f)
     desks_close(&f->w.desks);
     free(f->w.unverified);
     free(f->w.inherited);
+    free(f->w.client_names);
 }
 
 void fixture_open(struct fixture *f, uint32_t slots)
