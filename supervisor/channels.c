@@ -44,7 +44,7 @@ static struct worker_leaving *leaving_place(struct supervisor *s, struct worker 
             return &w->leaving[i];
         }
     }
-    kill(w->leaving[0].pid, SIGKILL);
+    reap_signal(w->leaving[0].pid, SIGKILL);
     channels_forget_leaving(s, &w->leaving[0]);
     return &w->leaving[0];
 }
@@ -56,7 +56,7 @@ void channels_dismiss(struct supervisor *s, struct worker *w, int32_t *fd, int32
     if (!reap_is_ours(*pid)) {
         watch_close(s, fd);
     } else {
-        kill(*pid, SIGCONT); /* somebody may have stopped it, and a stopped keeper never leaves */
+        reap_signal(*pid, SIGCONT); /* somebody may have stopped it, and a stopped keeper never leaves */
         struct worker_leaving *leaving = leaving_place(s, w);
         if (*fd >= 0) {
             watch_stop(s, *fd);

@@ -3,9 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +19,104 @@ static int status_of(const siginfo_t *child)
     return child->si_code == CLD_EXITED ? W_EXITCODE(child->si_status, 0) : W_EXITCODE(0, child->si_status);
 }
 
+/* ---- orphans ---- */
+
+enum { ORPHANS_MAX = 4096, COMM_BYTES = 32 };
+
+static struct orphan {
+    pid_t pid; /* 0: this place is free */
+    int fd;    /* its pidfd */
+} orphans[ORPHANS_MAX];
+static size_t orphans_end;     /* no place from here on was ever used */
+static int orphans_epoll = -1; /* their pidfds; -1: we have only children */
+
+static struct orphan *find_orphan(pid_t pid)
+{
+    for (size_t i = 0; i < orphans_end; i++) {
+        if (orphans[i].pid == pid) {
+            return &orphans[i];
+        }
+    }
+    return NULL;
+}
+
+static bool has_ended(int process_fd)
+{
+    struct pollfd end = {.fd = process_fd, .events = POLLIN};
+    return poll(&end, 1, 0) != 0;
+}
+
+/* Only a process of this program: what another one does with a pid that was used again is not our business. */
+static bool is_of_this_program(pid_t pid)
+{
+    char path[64];
+    char name[COMM_BYTES] = "";
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, name, sizeof name - 1) : -1;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return length > 0 && strncmp(name, "perdure-", strlen("perdure-")) == 0;
+}
+
+static bool take_orphan(pid_t pid)
+{
+    struct orphan *place = find_orphan(0);
+    if (place == NULL && orphans_end < ORPHANS_MAX) {
+        place = &orphans[orphans_end++];
+    }
+    int fd = place != NULL ? pidfd_open(pid, 0) : -1;
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)pid};
+    /* The name is read while the pidfd is open and the process lives, so it is this process's. */
+    if (fd < 0 || !is_of_this_program(pid) || has_ended(fd) ||
+        epoll_ctl(orphans_epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        return false;
+    }
+    *place = (struct orphan){.pid = pid, .fd = fd};
+    return true;
+}
+
+static void forget_orphan(struct orphan *orphan)
+{
+    epoll_ctl(orphans_epoll, EPOLL_CTL_DEL, orphan->fd, NULL);
+    close(orphan->fd);
+    orphan->pid = 0;
+}
+
+static bool has_orphans(void)
+{
+    for (size_t i = 0; i < orphans_end; i++) {
+        if (orphans[i].pid != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static pid_t peek_orphan(int *status)
+{
+    struct epoll_event event;
+    if (orphans_epoll < 0 || epoll_wait(orphans_epoll, &event, 1, 0) != 1) {
+        return 0;
+    }
+    *status = REAP_UNKNOWN;
+    return (pid_t)event.data.u64;
+}
+
+int reap_orphans(void)
+{
+    if (orphans_epoll < 0) {
+        orphans_epoll = epoll_create1(EPOLL_CLOEXEC);
+    }
+    return orphans_epoll;
+}
+
+/* ---- all of ours ---- */
+
 pid_t reap_peek(int *status)
 {
     siginfo_t child = {0};
@@ -22,20 +124,47 @@ pid_t reap_peek(int *status)
     do {
         got = waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT);
     } while (got != 0 && errno == EINTR);
-    *status = status_of(&child);
-    return got != 0 ? -1 : child.si_pid;
+    if (got == 0 && child.si_pid != 0) {
+        *status = status_of(&child);
+        return child.si_pid;
+    }
+    pid_t orphan = peek_orphan(status);
+    return orphan == 0 && got != 0 && !has_orphans() ? -1 : orphan;
 }
 
 void reap(pid_t pid)
 {
+    struct orphan *orphan = find_orphan(pid);
+    if (orphan != NULL) {
+        forget_orphan(orphan);
+        return;
+    }
     while (waitpid(pid, NULL, WNOHANG) < 0 && errno == EINTR) {
     }
 }
 
-bool reap_is_ours(pid_t pid)
+static bool is_child(pid_t pid)
 {
     siginfo_t child = {0};
-    return pid > 0 && waitid(P_PID, (id_t)pid, &child, WEXITED | WNOHANG | WNOWAIT) == 0;
+    return waitid(P_PID, (id_t)pid, &child, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+bool reap_is_ours(pid_t pid)
+{
+    return pid > 0 && (is_child(pid) || (orphans_epoll >= 0 && (find_orphan(pid) != NULL || take_orphan(pid))));
+}
+
+void reap_signal(pid_t pid, int signal_number)
+{
+    if (!reap_is_ours(pid)) {
+        return;
+    }
+    struct orphan *orphan = find_orphan(pid);
+    if (orphan != NULL) {
+        pidfd_send_signal(orphan->fd, signal_number, NULL, 0);
+    } else {
+        kill(pid, signal_number);
+    }
 }
 
 uint64_t reap_oom_kills(void)

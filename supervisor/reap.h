@@ -1,4 +1,7 @@
-/* reap.h — learns which children ended, and how. */
+/* reap.h — learns which of our processes ended, and how; and signals them, and nobody else.
+ *
+ * Ours are our children, and the orphans of a supervisor that died and that we took over from. An orphan is watched
+ * through a pidfd, which tells that it has ended, but not how: wait(2) tells that to its parent alone. */
 #ifndef PERDURE_REAP_H
 #define PERDURE_REAP_H
 
@@ -8,16 +11,27 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The pid of a child that has ended and waits to be reaped, and its wait status; 0: none has; -1: there is no child at
- * all. */
+enum { REAP_UNKNOWN = -1 }; /* in place of a wait status: an orphan has ended */
+
+/* The pid of one of ours that has ended and waits to be reaped, and its wait status; 0: none has; -1: there is nobody of
+ * ours at all. */
 pid_t reap_peek(int *status);
 
 /* Reap PID, which reap_peek gave. That may take the kernel half a millisecond (it lets go of all that /proc knew of
  * PID), so whatever the death calls for is done first. */
 void reap(pid_t pid);
 
-/* True if PID is a child of ours that has not been reaped: only such a pid may be sent a signal. */
+/* True if PID is one of ours and has not been reaped. After reap_orphans, a process called perdure-… that is nobody's
+ * child of ours counts as an orphan, and is watched from then on. */
 bool reap_is_ours(pid_t pid);
+
+/* Send a signal to PID if it is one of ours; kill(2) for a child, which cannot be reaped meanwhile, pidfd_send_signal(2)
+ * for an orphan. */
+void reap_signal(pid_t pid, int signal_number);
+
+/* This supervisor took over from a dead one: take orphans on from now on. Returns a descriptor to wait on for reading,
+ * readable while an orphan's end has not been looked at by reap_peek; -1 with errno. */
+int reap_orphans(void);
 
 /* What a wait status says. *OOM_KILLS is the machine's count of OOM kills as last seen (see reap_oom_kills), brought up
  * to date when the status is SIGKILL. */

@@ -79,9 +79,7 @@ static void kill_strangers(void)
     int pid;
     // NOLINTNEXTLINE(cert-err34-c): the kernel writes numbers
     while (file != NULL && fscanf(file, "%d", &pid) == 1) {
-        if (reap_is_ours(pid)) {
-            kill(pid, SIGKILL);
-        }
+        reap_signal(pid, SIGKILL);
     }
     if (file != NULL) {
         fclose(file);

@@ -151,9 +151,7 @@ static bool renew(struct supervisor *s, struct worker *w)
 static void wake(const struct worker *w)
 {
     pid_t pid = w->parked_pid != 0 ? w->parked_pid : w->pid;
-    if (reap_is_ours(pid)) {
-        kill(pid, SIGCONT);
-    }
+    reap_signal(pid, SIGCONT);
 }
 
 static void make_keeper(struct supervisor *s, struct worker *w)
@@ -220,9 +218,7 @@ static void succeed(struct supervisor *s, struct worker *w)
         return;
     }
     if (order_successor(s, w) == 0) {
-        if (reap_is_ours(w->keeper_pid)) {
-            kill(w->keeper_pid, SIGCONT);
-        }
+        reap_signal(w->keeper_pid, SIGCONT);
         enter(w, WORKER_SUCCEEDING, s->settings->ready_timeout_ms);
         return;
     }
@@ -313,21 +309,14 @@ static void end(struct supervisor *s, struct worker *w)
     tend_end_if_alone(s, w);
 }
 
-static void kill_ours(int32_t pid)
-{
-    if (reap_is_ours(pid)) {
-        kill(pid, SIGKILL);
-    }
-}
-
 void tend_kill(struct supervisor *s, struct worker *w)
 {
-    kill_ours(w->pid);
-    kill_ours(w->parked_pid);
-    kill_ours(w->keeper_pid);
-    kill_ours(w->next_keeper_pid);
+    reap_signal(w->pid, SIGKILL);
+    reap_signal(w->parked_pid, SIGKILL);
+    reap_signal(w->keeper_pid, SIGKILL);
+    reap_signal(w->next_keeper_pid, SIGKILL);
     for (size_t i = 0; i < WORKER_LEAVING_MAX; i++) {
-        kill_ours(w->leaving[i].pid);
+        reap_signal(w->leaving[i].pid, SIGKILL);
     }
     if (w->pid == 0 && w->state != WORKER_EMPTY && w->state != WORKER_ENDING) {
         end(s, w);
@@ -337,9 +326,9 @@ void tend_kill(struct supervisor *s, struct worker *w)
 static void kill_keepers(struct worker *w)
 {
     log_warn("worker %u gen %u: its keeper does not do what it is told: killed", w->slot, w->generation);
-    kill_ours(w->keeper_pid);
+    reap_signal(w->keeper_pid, SIGKILL);
     for (size_t i = 0; i < WORKER_LEAVING_MAX; i++) {
-        kill_ours(w->leaving[i].pid);
+        reap_signal(w->leaving[i].pid, SIGKILL);
     }
     w->deadline_ms = now_ms() + ENDING_PATIENCE_MS;
 }
@@ -356,7 +345,7 @@ static void shoot(struct worker *w)
         return;
     }
     log_error("worker %u gen %u: hung: no turn for %llu ms: killed", w->slot, w->generation, silent_ms);
-    kill_ours(w->pid);
+    reap_signal(w->pid, SIGKILL);
     if (w->state != WORKER_SHOT) {
         worker_enter(w, WORKER_SHOT, now_ms());
     }
@@ -369,7 +358,7 @@ static void kill_late(struct supervisor *s, struct worker *w)
     w->killed_late = 1;
     w->deadline_ms = now_ms() + ENDING_PATIENCE_MS;
     if (w->pid != 0) {
-        kill_ours(w->pid);
+        reap_signal(w->pid, SIGKILL);
     } else {
         deaths_worker(s, w, SIGKILL); /* its keeper died between forking it and saying its pid, and it never spoke */
     }
