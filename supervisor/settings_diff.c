@@ -12,12 +12,13 @@
 #include <string.h>
 
 /* A value longer than this is cut with "…"; a line holds two and the names. */
-enum { SHOWN_BYTES = 256, LINE_BYTES = 1024 };
+enum { SHOWN_BYTES = 256, LINE_BYTES = 1024, LEFT_OUT_BYTES = 48 };
 
 struct report {
     char *text;
     size_t size, used; /* used < size, unless size is 0 */
     size_t changes;
+    size_t left_out; /* of them */
 };
 
 static void add_line(struct report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -31,8 +32,19 @@ static void add_line(struct report *report, const char *format, ...)
     va_end(arguments);
     size_t room = report->size - report->used;
     report->changes++;
-    if (strlen(line) + 1 < room) {
+    if (strlen(line) + 1 + LEFT_OUT_BYTES < room && report->left_out == 0) {
         report->used += (size_t)snprintf(report->text + report->used, room, "%s\n", line);
+    } else {
+        report->left_out++;
+    }
+}
+
+/* The line that there was always room kept for. */
+static void tell_left_out(struct report *report)
+{
+    size_t room = report->size - report->used;
+    if (report->left_out > 0 && room > LEFT_OUT_BYTES) {
+        snprintf(report->text + report->used, room, "and %zu changes more\n", report->left_out);
     }
 }
 
@@ -251,6 +263,32 @@ static void diff_sites(struct report *report, const struct settings *old, const 
     }
 }
 
+/* The site that takes what no other takes: "*", or else the first. NULL: there is none at all. */
+static const char *default_site(const struct settings *settings)
+{
+    if (settings->sites_count == 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < settings->sites_count; i++) {
+        for (size_t name = 0; name < settings->sites[i].names_count; name++) {
+            if (strcmp(settings->sites[i].names[name], "*") == 0) {
+                return settings->sites[i].names[0];
+            }
+        }
+    }
+    return settings->sites[0].names[0];
+}
+
+/* A change of order alone may change this. */
+static void diff_default_site(struct report *report, const struct settings *old, const struct settings *new)
+{
+    const char *before = default_site(old), *after = default_site(new);
+    if (!texts_same(before, after)) {
+        add_line(report, "default site %.*s -> %.*s", SHOWN_BYTES, before != NULL ? before : "none", SHOWN_BYTES,
+                 after != NULL ? after : "none");
+    }
+}
+
 size_t settings_diff(const struct settings *old, const struct settings *new, char *text, size_t size)
 {
     struct report report = {.text = text, .size = size};
@@ -260,5 +298,7 @@ size_t settings_diff(const struct settings *old, const struct settings *new, cha
     diff_keys(&report, SCOPE_TOP, "", old, new);
     diff_listeners(&report, old, new);
     diff_sites(&report, old, new);
+    diff_default_site(&report, old, new);
+    tell_left_out(&report);
     return report.changes;
 }

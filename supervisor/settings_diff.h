@@ -15,8 +15,10 @@
  *     listen 0.0.0.0:8000: backlog 4096 -> 128
  *     + site "example.net"
  *     site example.org: root /a -> /b
+ *     default site example.org -> example.net
  *
- * Returns how many changes there are, also those left out; 0: the settings mean the same. */
+ * The last line says how many are missing, if there is room for that. Returns how many changes there are, also those
+ * left out; 0: the settings mean the same. */
 size_t settings_diff(const struct settings *old, const struct settings *new, char *text, size_t size);
 
 #endif

@@ -71,8 +71,20 @@ static void sites_come_and_go(void **state)
 {
     (void)state;
     expect_changes("site \"example.org\" { root = \"/\" }\nsite \"old.example\" { root = \"/\" }\n",
-                   "site \"new.example\" { root = \"/\" }\nsite \"example.org\" { root = \"/tmp\" }\n", 3,
-                   "+ site \"new.example\"\nsite example.org: root / -> /tmp\n- site \"old.example\"\n");
+                   "site \"new.example\" { root = \"/\" }\nsite \"example.org\" { root = \"/tmp\" }\n", 4,
+                   "+ site \"new.example\"\nsite example.org: root / -> /tmp\n- site \"old.example\"\n"
+                   "default site example.org -> new.example\n");
+}
+
+/* The first site takes what no other takes: two that change places once were "no change". */
+static void the_order_of_sites_matters_where_it_does(void **state)
+{
+    (void)state;
+#define A "site \"a.example\" { root = \"/\" }\n"
+#define B "site \"b.example\" { root = \"/\" }\n"
+    expect_changes(A B, B A, 1, "default site a.example -> b.example\n");
+    expect_changes(A B SITE, SITE B A, 0, "");
+    expect_changes(A B, A B SITE, 2, "+ site \"*\"\ndefault site a.example -> *\n");
 }
 
 static void lists_show_all_that_they_hold(void **state)
@@ -105,7 +117,7 @@ static void a_list_that_differs_only_at_its_end_differs(void **state)
 static void what_does_not_fit_is_left_out_but_counted(void **state)
 {
     (void)state;
-    char text[64] = "";
+    char text[96] = "";
     struct settings *old = load(SITE), *new = load("workers = 2\nidle_timeout = 30s\nhead_timeout = 1s\n" SITE);
     for (size_t size = 0; size < sizeof text; size++) {
         memset(text, '#', sizeof text);
@@ -115,6 +127,8 @@ static void what_does_not_fit_is_left_out_but_counted(void **state)
         assert_true(size == 0 || length < size);
         assert_true(length == 0 || text[length - 1] == '\n');
     }
+    settings_diff(old, new, text, 70);
+    assert_string_equal(text, "workers auto -> 2\nand 2 changes more\n");
     settings_free(old);
     settings_free(new);
 }
@@ -126,6 +140,7 @@ int main(void)
         cmocka_unit_test(plain_values_show_before_and_after),
         cmocka_unit_test(listeners_come_and_go),
         cmocka_unit_test(sites_come_and_go),
+        cmocka_unit_test(the_order_of_sites_matters_where_it_does),
         cmocka_unit_test(lists_show_all_that_they_hold),
         cmocka_unit_test(a_list_that_differs_only_at_its_end_differs),
         cmocka_unit_test(what_does_not_fit_is_left_out_but_counted),
