@@ -46,6 +46,7 @@ struct client {
     uint64_t number;
     enum control_verb verb;
     unsigned flags;
+    struct ucred peer;
     struct instant deadline; /* while ASKING or LISTENING */
     int exit_code;
     char *text; /* the answer; 0 <= text_at <= text_bytes */
@@ -171,11 +172,10 @@ static struct client *client_place(struct control *control)
     return NULL;
 }
 
-static bool client_is_allowed(int fd)
+static bool client_is_allowed(int fd, struct ucred *peer)
 {
-    struct ucred peer;
-    socklen_t length = sizeof peer;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+    socklen_t length = sizeof *peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &length) == 0 && (peer->uid == 0 || peer->uid == geteuid());
 }
 
 static void client_accept(struct control *control)
@@ -185,11 +185,12 @@ static void client_accept(struct control *control)
     if (fd < 0) {
         return;
     }
-    if (!client_is_allowed(fd)) {
+    struct ucred peer;
+    if (!client_is_allowed(fd, &peer)) {
         close(fd);
         return;
     }
-    *client = (struct client){.state = CLIENT_NONE, .fd = fd, .number = control->next_number++};
+    *client = (struct client){.state = CLIENT_NONE, .fd = fd, .number = control->next_number++, .peer = peer};
     client_enter(control, client, CLIENT_ASKING);
     listener_rest_or_go(control);
 }
@@ -351,7 +352,11 @@ static bool control_step(struct control *control, const struct epoll_event *even
         if (!client_read(control, client)) {
             return false;
         }
-        *request = (struct control_request){.client = client->number, .verb = client->verb, .flags = client->flags};
+        *request = (struct control_request){.client = client->number,
+                                            .verb = client->verb,
+                                            .flags = client->flags,
+                                            .pid = client->peer.pid,
+                                            .uid = client->peer.uid};
         return true;
     }
     if (client->state == CLIENT_LISTENING && (event->events & EPOLLOUT) != 0) {
@@ -386,6 +391,12 @@ void control_reply(struct control *control, uint64_t client, int exit_code, cons
     owed->exit_code = exit_code;
     client_enter(control, owed, CLIENT_LISTENING);
     client_write(control, owed);
+}
+
+bool control_owes(struct control *control, uint64_t client)
+{
+    const struct client *owed = client_find(control, client);
+    return owed != NULL && owed->state == CLIENT_WAITING;
 }
 
 void control_close(struct control *control)

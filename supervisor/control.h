@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { CONTROL_CLIENTS_MAX = 16, CONTROL_ERROR_BYTES = 512 };
+enum { CONTROL_CLIENTS_MAX = 64, CONTROL_ERROR_BYTES = 512 };
 
 enum control_verb {
     CONTROL_STOP,
@@ -36,6 +36,8 @@ struct control_request {
     uint64_t client; /* whom to answer; never reused */
     enum control_verb verb;
     unsigned flags;
+    int32_t pid; /* who asks (SO_PEERCRED); 0: in another PID namespace */
+    uint32_t uid;
 };
 
 /* Bind the socket; a file left by a dead supervisor is removed, so the caller must hold the lock of RUN_DIR.
@@ -51,6 +53,9 @@ bool control_next(struct control *control, struct control_request *request);
 /* Answer, once per request: EXIT_CODE and TEXT (any length, copied) are what the verb exits with and prints. A client
  * that has gone meanwhile is no error. */
 void control_reply(struct control *control, uint64_t client, int exit_code, const char *text);
+
+/* True while CLIENT has asked, waits for its answer and is still there. */
+bool control_owes(struct control *control, uint64_t client);
 
 /* Close every client and the socket, and remove its file. Clients that have no answer yet see EOF: to a `stop` that
  * means done. */

@@ -56,8 +56,8 @@ static bool ledger_adds_up(const struct ledger *ledger)
 {
     return ledger->magic == LEDGER_MAGIC && ledger->version == LEDGER_VERSION && ledger->bytes == sizeof *ledger &&
            ledger->workers.count <= WORKERS_MAX && ledger->command_bytes <= LEDGER_COMMAND_BYTES &&
-           ledger->control.clients_count <= CONTROL_CLIENTS_MAX && listeners_add_up(&ledger->listeners) &&
-           listeners_add_up(&ledger->next_listeners);
+           ledger->control.clients_count <= CONTROL_CLIENTS_MAX && ledger->waiters_count <= CONTROL_CLIENTS_MAX &&
+           listeners_add_up(&ledger->listeners) && listeners_add_up(&ledger->next_listeners);
 }
 
 struct ledger *ledger_adopt(int fd)

@@ -18,6 +18,7 @@ enum {
     LEDGER_MAGIC = 0x50455244,
     LEDGER_VERSION = 2, /* raised with every change of a structure in here, workers.h or listeners.h */
     LEDGER_RESULT_BYTES = 4096,
+    LEDGER_WHO_BYTES = 96,
     LEDGER_COMMAND_BYTES = 4096,
     LEDGER_GIFTS_MAX = 64,
 };
@@ -48,7 +49,22 @@ struct ledger_result {
     int64_t when; /* seconds since the epoch; 0: there was none */
     int32_t exit_code;
     uint32_t verb; /* enum control_verb */
+    char by[LEDGER_WHO_BYTES];
     char text[LEDGER_RESULT_BYTES];
+};
+
+/* Reloads and restarts that were asked for and are done as one. */
+struct ledger_asked {
+    uint32_t verbs; /* bits 1 << enum control_verb; 0: nothing was asked for */
+    uint32_t count;
+    char by[LEDGER_WHO_BYTES]; /* the first who asked, and by which door: "SIGHUP (pid 7, uid 0)" */
+};
+
+/* A client of the control socket that is to be told what came of it. */
+struct ledger_waiter {
+    uint64_t client;
+    uint32_t verb;  /* enum control_verb */
+    uint32_t later; /* 1: it asked for what is done next, not for what is under way */
 };
 
 struct ledger {
@@ -84,6 +100,11 @@ struct ledger {
         next_listeners; /* while rolling: those of the present edition; LISTENERS are still the good one's */
     struct workers workers;
     struct ledger_gift gifts[LEDGER_GIFTS_MAX];
+    struct ledger_asked asked;      /* what is under way; verbs 0: nothing, or a roll back that nobody asked for */
+    struct ledger_asked asked_next; /* what was asked for since */
+    struct ledger_waiter waiters[CONTROL_CLIENTS_MAX];
+    uint32_t waiters_count;
+    uint32_t spare3;
     struct ledger_result last_result;
     char rolling_text[LEDGER_RESULT_BYTES]; /* while rolling: what its result will say */
     uint64_t lost_connections;              /* with a worker and its keeper that died at once */

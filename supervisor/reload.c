@@ -1,17 +1,17 @@
 /* reload.c — see reload.h.
  *
  *     asked -> (restart: check the programs on disk) -> read the configuration -> compare -> bind what is new
- *           -> (restart: exec the new supervisor) -> roll.h
+ *           -> (restart: exec the new supervisor) -> roll.h -> answer
  *
- * Whatever fails before the roll changes nothing. */
+ * Whatever fails before the roll changes nothing. What is asked for meanwhile is gathered in the ledger, and done as
+ * one when this one is answered: so each who asks is told of a configuration that was read after the asking. */
 #include "supervisor/reload.h"
 
+#include "supervisor/change.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/notify.h"
 #include "supervisor/restart.h"
 #include "supervisor/roll.h"
-#include "supervisor/settings_diff.h"
-#include "supervisor/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,44 +19,74 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { STATUS_LINE_BYTES = 400, HEADLINE_BYTES = 128 };
+
 static bool is_under_way(const struct supervisor *s)
 {
     return s->reload.stage != RELOAD_NOT || s->ledger->rolling != ROLLING_NOT;
 }
 
-/* ---- answers ---- */
-
-static void add_waiter(struct supervisor *s, enum control_verb verb, uint64_t client, bool later)
+static uint32_t bit(enum control_verb verb)
 {
-    if (client == RELOAD_NO_CLIENT || s->waiters_count == CONTROL_CLIENTS_MAX) {
-        return;
-    }
-    s->waiters[s->waiters_count].client = client;
-    s->waiters[s->waiters_count].verb = verb;
-    s->waiters[s->waiters_count].later = later;
-    s->waiters_count++;
+    return 1U << verb;
 }
 
-static void answer_waiters(struct supervisor *s, int exit_code, const char *text)
+/* ---- answers ---- */
+
+/* Those who went meanwhile make room. */
+static void forget_the_gone(struct supervisor *s)
 {
-    size_t left = 0;
-    for (size_t i = 0; i < s->waiters_count; i++) {
-        if (s->waiters[i].later) {
-            s->waiters[left] = s->waiters[i];
-            s->waiters[left++].later = false;
-        } else {
-            control_reply(s->control, s->waiters[i].client, exit_code, text);
+    struct ledger *ledger = s->ledger;
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < ledger->waiters_count; i++) {
+        if (control_owes(s->control, ledger->waiters[i].client)) {
+            ledger->waiters[left++] = ledger->waiters[i];
         }
     }
-    s->waiters_count = left;
+    ledger->waiters_count = left;
+}
+
+static void add_waiter(struct supervisor *s, enum control_verb verb, uint64_t client)
+{
+    struct ledger *ledger = s->ledger;
+    forget_the_gone(s);
+    if (ledger->waiters_count == CONTROL_CLIENTS_MAX) {
+        log_error("can't happen: more wait for a reload than there are places");
+        return;
+    }
+    ledger->waiters[ledger->waiters_count++] = (struct ledger_waiter){.client = client, .verb = verb, .later = 1};
+}
+
+/* Tell those who wait for what is under way, but for VERBS_LEFT, who wait for what is next. */
+static void answer_waiters(struct supervisor *s, int exit_code, const char *text, uint32_t verbs_left)
+{
+    struct ledger *ledger = s->ledger;
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < ledger->waiters_count; i++) {
+        struct ledger_waiter *waiter = &ledger->waiters[i];
+        if (waiter->later || (verbs_left & bit((enum control_verb)waiter->verb)) != 0) {
+            waiter->later = 1;
+            ledger->waiters[left++] = *waiter;
+        } else {
+            control_reply(s->control, waiter->client, exit_code, text);
+        }
+    }
+    ledger->waiters_count = left;
 }
 
 static void note_result(struct supervisor *s, int exit_code, const char *text)
 {
-    struct ledger_result *result = &s->ledger->last_result;
+    struct ledger *ledger = s->ledger;
+    struct ledger_result *result = &ledger->last_result;
     result->when = clock_wall_seconds();
     result->exit_code = exit_code;
-    result->verb = s->ledger->rolling_verb;
+    result->verb = ledger->rolling_verb;
+    snprintf(result->by, sizeof result->by, "%.*s", LEDGER_WHO_BYTES - 1,
+             ledger->asked.verbs != 0 ? ledger->asked.by : "perdure itself, on trial");
+    if (ledger->asked.count > 1) {
+        size_t length = strlen(result->by);
+        snprintf(result->by + length, sizeof result->by - length, " and %u more", ledger->asked.count - 1);
+    }
     if (text != result->text) {
         snprintf(result->text, sizeof result->text, "%s", text);
     }
@@ -76,18 +106,56 @@ static void log_lines(int exit_code, const char *text)
     }
 }
 
-static void start(struct supervisor *s, enum control_verb verb);
+/* So much of TEXT's first BYTES bytes as does not end within a UTF-8 character: systemd takes no STATUS= that does. */
+static size_t whole_characters(const char *text, size_t bytes)
+{
+    while (bytes > 0 && ((unsigned char)text[bytes] & 0xc0) == 0x80) {
+        bytes--;
+    }
+    return bytes;
+}
+
+void reload_one_line(const char *text, char *line, size_t bytes)
+{
+    static const char more[] = "; …";
+    size_t room = bytes - sizeof more, used = 0;
+    line[0] = '\0';
+    while (*text != '\0') {
+        size_t length = strcspn(text, "\n"), separator = used > 0 ? 2 : 0;
+        bool fits = used + separator + length <= room;
+        if (!fits && used > 0) {
+            memcpy(line + used, more, sizeof more);
+            return;
+        }
+        size_t taken = fits ? length : whole_characters(text, room);
+        used += (size_t)snprintf(line + used, bytes - used, "%s%.*s", separator > 0 ? "; " : "", (int)taken, text);
+        text += length + (text[length] == '\n');
+    }
+}
+
+/* A restart that is refused says nothing about the reloads that were to be done with it. */
+static uint32_t verbs_still_due(const struct ledger *ledger, int exit_code)
+{
+    bool refused = exit_code != 0 && (ledger->asked.verbs & bit(CONTROL_RESTART)) != 0;
+    return refused ? ledger->asked.verbs & bit(CONTROL_RELOAD) : 0;
+}
 
 void reload_answer(struct supervisor *s, int exit_code, const char *text)
 {
+    struct ledger *ledger = s->ledger;
+    char line[STATUS_LINE_BYTES];
+    uint32_t due = verbs_still_due(ledger, exit_code);
     note_result(s, exit_code, text);
     log_lines(exit_code, text);
-    notify_ready(getpid(), text);
-    answer_waiters(s, exit_code, text);
-    if (s->reload.again && s->phase == PHASE_RUNNING) {
-        s->reload.again = false;
-        start(s, s->reload.again_verb);
+    reload_one_line(text, line, sizeof line);
+    notify_ready(getpid(), line);
+    answer_waiters(s, exit_code, text, due);
+    if (due != 0 && ledger->asked_next.verbs == 0) {
+        ledger->asked_next = ledger->asked;
+        ledger->asked_next.verbs = 0;
     }
+    ledger->asked_next.verbs |= due;
+    ledger->asked = (struct ledger_asked){0};
 }
 
 static void refuse(struct supervisor *s, const char *reason)
@@ -147,7 +215,8 @@ static void start(struct supervisor *s, enum control_verb verb)
     s->reload.verb = verb;
     s->ledger->rolling_verb = verb;
     s->reload.program_fd = -1;
-    log_info("%s: asked for", control_verb_name[verb]);
+    log_info("%s: asked for by %s%s", control_verb_name[verb], s->ledger->asked.by,
+             s->ledger->asked.count > 1 ? " and others" : "");
     notify_reloading();
     if (verb == CONTROL_RESTART) {
         check_programs(s);
@@ -156,70 +225,58 @@ static void start(struct supervisor *s, enum control_verb verb)
     }
 }
 
-void reload_ask(struct supervisor *s, enum control_verb verb, uint64_t client)
+void reload_turn(struct supervisor *s)
 {
-    bool busy = is_under_way(s);
-    if (s->phase != PHASE_RUNNING) {
+    struct ledger *ledger = s->ledger;
+    while (s->phase == PHASE_RUNNING && !is_under_way(s) && ledger->asked_next.verbs != 0) {
+        ledger->asked = ledger->asked_next;
+        ledger->asked_next = (struct ledger_asked){0};
+        for (uint32_t i = 0; i < ledger->waiters_count; i++) {
+            ledger->waiters[i].later = 0;
+        }
+        /* A restart does all that a reload does. */
+        start(s, (ledger->asked.verbs & bit(CONTROL_RESTART)) != 0 ? CONTROL_RESTART : CONTROL_RELOAD);
+    }
+}
+
+void reload_ask(struct supervisor *s, enum control_verb verb, uint64_t client, const char *by)
+{
+    struct ledger_asked *next = &s->ledger->asked_next;
+    if (s->phase != PHASE_STARTING && s->phase != PHASE_RUNNING) {
+        log_info("%s: asked for by %s, while it is being stopped", control_verb_name[verb], by);
         if (client != RELOAD_NO_CLIENT) {
-            control_reply(s->control, client, 1, "refused: it is being started or stopped\n");
+            control_reply(s->control, client, 1, "refused: the service is being stopped\n");
         }
         return;
     }
-    add_waiter(s, verb, client, busy);
-    if (!busy) {
-        start(s, verb);
+    if (next->verbs == 0) {
+        snprintf(next->by, sizeof next->by, "%s", by);
+    }
+    next->verbs |= bit(verb);
+    next->count++;
+    if (client != RELOAD_NO_CLIENT) {
+        add_waiter(s, verb, client);
+    }
+}
+
+void reload_adopt(struct supervisor *s)
+{
+    struct ledger *ledger = s->ledger;
+    forget_the_gone(s);
+    if (ledger->asked.verbs == 0 || ledger->rolling != ROLLING_NOT) {
         return;
     }
-    /* A restart does all that a reload does. */
-    s->reload.again_verb = s->reload.again && s->reload.again_verb == CONTROL_RESTART ? CONTROL_RESTART : verb;
-    s->reload.again = true;
+    /* The image before did not get as far as rolling: once more from the beginning. */
+    if (ledger->asked_next.verbs == 0) {
+        ledger->asked_next = (struct ledger_asked){0};
+        snprintf(ledger->asked_next.by, sizeof ledger->asked_next.by, "%.*s", LEDGER_WHO_BYTES - 1, ledger->asked.by);
+    }
+    ledger->asked_next.verbs |= ledger->asked.verbs;
+    ledger->asked_next.count += ledger->asked.count;
+    ledger->asked = (struct ledger_asked){0};
 }
 
 /* ---- comparing ---- */
-
-static bool differs(const char *one, const char *other)
-{
-    return one == NULL || other == NULL ? one != other : strcmp(one, other) != 0;
-}
-
-/* What only a new process can have. */
-/* True if some worker's cell has too few places for so many CONNECTIONS. */
-static bool outgrows_a_cell(const struct supervisor *s, unsigned connections)
-{
-    uint32_t wanted = spawn_descriptors(connections);
-    for (uint32_t i = 0; i < s->ledger->workers.count; i++) {
-        const struct worker *w = &s->ledger->workers.all[i];
-        if (worker_is_active(w) && w->cell_slots < wanted) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool can_change_to(const struct supervisor *s, const struct settings *next, char *why, size_t bytes)
-{
-    if (differs(s->settings->run_dir, next->run_dir)) {
-        snprintf(why, bytes, "%.600s: run_dir cannot change while the service runs (%.300s -> %.300s); stop and start",
-                 s->ledger->config_path, s->settings->run_dir, next->run_dir);
-        return false;
-    }
-    if (differs(s->settings->user, next->user)) {
-        snprintf(why, bytes,
-                 "%.600s: user cannot change while the service runs, for successors have their predecessors' rights "
-                 "(%.64s -> %.64s); stop and start",
-                 s->ledger->config_path, s->settings->user != NULL ? s->settings->user : "none",
-                 next->user != NULL ? next->user : "none");
-        return false;
-    }
-    if (next->connections > s->settings->connections && outgrows_a_cell(s, next->connections)) {
-        snprintf(why, bytes,
-                 "%.600s: connections cannot grow from %u to %u while the service runs, for cells and limits of "
-                 "descriptors are made when a worker is first started; stop and start",
-                 s->ledger->config_path, s->settings->connections, next->connections);
-        return false;
-    }
-    return true;
-}
 
 static int take_program(struct supervisor *s)
 {
@@ -228,11 +285,9 @@ static int take_program(struct supervisor *s)
     return fd >= 0 ? fd : fcntl(s->ledger->present.program_fd, F_DUPFD_CLOEXEC, 3);
 }
 
-static void roll(struct supervisor *s, int snapshot_fd, struct settings *next, const struct listeners *listeners)
+static void roll(struct supervisor *s, int snapshot_fd, struct settings *next, const struct listeners *listeners,
+                 const char *text)
 {
-    char text[LEDGER_RESULT_BYTES - 128];
-    text[0] = '\0';
-    settings_diff(s->settings, next, text, sizeof text);
     struct roll_plan plan = {
         .verb = s->reload.verb,
         .snapshot_fd = snapshot_fd,
@@ -251,25 +306,24 @@ static void roll(struct supervisor *s, int snapshot_fd, struct settings *next, c
 /* Nothing has changed yet: any failure here leaves all as it is. */
 static void compare(struct supervisor *s, int snapshot_fd)
 {
-    char error[LISTENERS_ERROR_BYTES + SETTINGS_ERROR_BYTES] = "";
+    char text[LEDGER_RESULT_BYTES - HEADLINE_BYTES];
+    char error[LISTENERS_ERROR_BYTES];
+    struct settings *next;
     struct listeners listeners;
-    if (s->reload.verb == CONTROL_RELOAD && snapshot_equal(snapshot_fd, s->ledger->present.snapshot_fd)) {
-        close_fd(&snapshot_fd);
+    enum change change = change_weigh(s, snapshot_fd, &next, text, sizeof text);
+    if (change == CHANGE_REFUSED) {
+        refuse(s, text);
+    } else if (change == CHANGE_NONE && s->reload.verb == CONTROL_RELOAD) {
         s->reload.stage = RELOAD_NOT;
-        reload_answer(s, 0, "identical, nothing to do\n");
+        reload_answer(s, 0, RELOAD_IDENTICAL);
+    } else if (listeners_prepare(&s->ledger->listeners, next, &listeners, error) == 0) {
+        roll(s, snapshot_fd, next, &listeners, text);
         return;
+    } else {
+        refuse(s, error);
     }
-    struct settings *next = settings_parse(snapshot_fd, error);
-    if (next != NULL && can_change_to(s, next, error, sizeof error) &&
-        listeners_prepare(&s->ledger->listeners, next, &listeners, error) == 0) {
-        roll(s, snapshot_fd, next, &listeners);
-        return;
-    }
-    if (next != NULL) {
-        settings_free(next);
-    }
+    settings_free(next);
     close_fd(&snapshot_fd);
-    refuse(s, error);
 }
 
 /* ---- what the helpers say ---- */
@@ -344,10 +398,10 @@ static void drop_helper(struct supervisor *s)
 
 void reload_cancel(struct supervisor *s)
 {
-    s->reload.again = false;
+    s->ledger->asked = s->ledger->asked_next = (struct ledger_asked){0};
     drop_helper(s);
-    for (size_t i = 0; i < s->waiters_count; i++) {
-        s->waiters[i].later = false;
+    for (uint32_t i = 0; i < s->ledger->waiters_count; i++) {
+        s->ledger->waiters[i].later = 0;
     }
-    answer_waiters(s, 1, "refused: the service is being stopped\n");
+    answer_waiters(s, 1, "refused: the service is being stopped\n", 0);
 }

@@ -6,9 +6,18 @@
 
 enum { RELOAD_PATIENCE_MS = 10000, RELOAD_NO_CLIENT = 0 };
 
+#define RELOAD_IDENTICAL "identical, nothing to do\n"
+
 /* CLIENT (RELOAD_NO_CLIENT: a signal) asks for VERB (CONTROL_RELOAD or CONTROL_RESTART). It is answered when that is
- * done or refused. Requests that come meanwhile are merged: one more afterwards answers them all. */
-void reload_ask(struct supervisor *s, enum control_verb verb, uint64_t client);
+ * done or refused. Requests that come while one is under way are merged: one more afterwards answers them all. BY: who
+ * asks, through which door; copied. */
+void reload_ask(struct supervisor *s, enum control_verb verb, uint64_t client, const char *by);
+
+/* Begin what was asked for, when nothing is under way; call in every turn of the loop. */
+void reload_turn(struct supervisor *s);
+
+/* In a new image: go on with what the ledger says was asked for. */
+void reload_adopt(struct supervisor *s);
 
 /* The process that checks or reads has finished (its pipe hung up), or its time is over. */
 void reload_hear(struct supervisor *s);
@@ -21,6 +30,10 @@ void reload_clock(struct supervisor *s);
 
 /* The reload or restart under way ends with this: tell everybody who waits, the log and systemd. */
 void reload_answer(struct supervisor *s, int exit_code, const char *text);
+
+/* The lines of TEXT as one, with "; " between them, for systemd's STATUS=. What does not fit into BYTES (8 at least) is
+ * left out whole, and "; …" says so. For reload.c and its test. */
+void reload_one_line(const char *text, char *line, size_t bytes);
 
 /* Everything is to stop: whoever waits is told. */
 void reload_cancel(struct supervisor *s);

@@ -3,6 +3,7 @@
 
 #include "supervisor/identity.h"
 #include "supervisor/inherit/log.h"
+#include "supervisor/reload.h"
 #include "supervisor/roll.h"
 #include "supervisor/tend.h"
 
@@ -88,19 +89,6 @@ static void adopt_worker(struct supervisor *s, struct worker *w)
     tend_map_cell(s, w);
 }
 
-/* Clients that wait for this restart's end, or a reload that was merged into it. */
-static void adopt_waiters(struct supervisor *s)
-{
-    const struct control_kept *kept = &s->ledger->control;
-    for (size_t i = 0; i < kept->clients_count && i < CONTROL_CLIENTS_MAX; i++) {
-        if (kept->clients[i].verb == CONTROL_RELOAD || kept->clients[i].verb == CONTROL_RESTART) {
-            s->waiters[s->waiters_count].client = kept->clients[i].client;
-            s->waiters[s->waiters_count].verb = (enum control_verb)kept->clients[i].verb;
-            s->waiters_count++;
-        }
-    }
-}
-
 static bool adopt_settings(struct supervisor *s)
 {
     char error[SETTINGS_ERROR_BYTES];
@@ -147,7 +135,7 @@ bool restart_adopt(struct supervisor *s)
         log_error("%s", error);
         return false;
     }
-    adopt_waiters(s);
+    reload_adopt(s);
     s->ledger->images++;
     log_info("a new supervisor has taken over, image %u", s->ledger->images);
     return true;

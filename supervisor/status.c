@@ -43,6 +43,11 @@ static const char *verb_of(const struct ledger_result *result)
     return result->verb < CONTROL_VERBS ? control_verb_name[result->verb] : "?";
 }
 
+static const char *outcome_of(const struct ledger_result *result)
+{
+    return result->exit_code == 0 ? "accepted" : "refused";
+}
+
 /* ---- JSON ---- */
 
 static void json_last_death(struct json *json, const struct worker_death *death)
@@ -108,6 +113,8 @@ static void json_result(struct json *json, const struct ledger_result *result)
     json_open(json, "last_result", '{');
     json_string(json, "verb", verb_of(result), 32);
     json_number(json, "when", result->when);
+    json_string(json, "by", result->by, sizeof result->by);
+    json_string(json, "result", outcome_of(result), 32);
     json_number(json, "exit_code", result->exit_code);
     json_string(json, "text", result->text, sizeof result->text);
     json_close(json, '}');
@@ -121,6 +128,7 @@ static void json_supervisor(struct json *json, const struct ledger *ledger, stru
     json_number(json, "uptime_ms", (int64_t)clock_since((struct instant){.ms = ledger->started_ms}, now));
     json_number(json, "images", ledger->images);
     json_bool(json, "rolling", ledger->rolling != 0);
+    json_number(json, "asked_next", ledger->asked_next.count);
     json_string(json, "run_dir", ledger->run_dir, sizeof ledger->run_dir);
     json_string(json, "config", ledger->config_path, sizeof ledger->config_path);
     json_close(json, '}');
@@ -287,7 +295,9 @@ static void render_result(FILE *out, const struct ledger_result *result)
     }
     char when[WHEN_BYTES];
     when_text(result->when, when);
-    fprintf(out, "\nlast %s at %s: %s\n", verb_of(result), when, result->exit_code == 0 ? "accepted" : "refused");
+    fprintf(out, "\nlast %s at %s, asked for by ", verb_of(result), when);
+    put_printable(out, result->by, sizeof result->by);
+    fprintf(out, ": %s\n", outcome_of(result));
     size_t length = strnlen(result->text, sizeof result->text);
     for (size_t at = 0; at < length;) {
         const char *end = memchr(result->text + at, '\n', length - at);

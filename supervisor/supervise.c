@@ -62,14 +62,23 @@ static void reopen_logs(struct supervisor *s, uint64_t client)
     }
 }
 
-static void on_signal(struct supervisor *s, int number)
+/* A reload or restart by signal. */
+static void ask_by_signal(struct supervisor *s, enum control_verb verb, const struct signalfd_siginfo *signal)
 {
-    switch (number) {
+    char by[LEDGER_WHO_BYTES];
+    snprintf(by, sizeof by, "SIG%s (pid %u, uid %u)", sigabbrev_np((int)signal->ssi_signo), signal->ssi_pid,
+             signal->ssi_uid);
+    reload_ask(s, verb, RELOAD_NO_CLIENT, by);
+}
+
+static void on_signal(struct supervisor *s, const struct signalfd_siginfo *signal)
+{
+    switch (signal->ssi_signo) {
     case SIGHUP:
-        reload_ask(s, CONTROL_RELOAD, RELOAD_NO_CLIENT);
+        ask_by_signal(s, CONTROL_RELOAD, signal);
         return;
     case SIGUSR2:
-        reload_ask(s, CONTROL_RESTART, RELOAD_NO_CLIENT);
+        ask_by_signal(s, CONTROL_RESTART, signal);
         return;
     case SIGTERM:
     case SIGQUIT:
@@ -96,7 +105,7 @@ static void read_signals(struct supervisor *s)
 {
     struct signalfd_siginfo signal;
     while (read(s->signal_fd, &signal, sizeof signal) == (ssize_t)sizeof signal) {
-        on_signal(s, (int)signal.ssi_signo);
+        on_signal(s, &signal);
     }
 }
 
@@ -122,6 +131,14 @@ static void tell_status(struct supervisor *s, const struct control_request *requ
     free(text);
 }
 
+static void ask_by_verb(struct supervisor *s, const struct control_request *request)
+{
+    char by[LEDGER_WHO_BYTES];
+    snprintf(by, sizeof by, "perdure %s (pid %d, uid %u)", control_verb_name[request->verb], (int)request->pid,
+             request->uid);
+    reload_ask(s, request->verb, request->client, by);
+}
+
 static void on_request(struct supervisor *s, const struct control_request *request)
 {
     switch (request->verb) {
@@ -134,7 +151,7 @@ static void on_request(struct supervisor *s, const struct control_request *reque
         return;
     case CONTROL_RELOAD:
     case CONTROL_RESTART:
-        reload_ask(s, request->verb, request->client);
+        ask_by_verb(s, request);
         return;
     case CONTROL_REOPEN:
         reopen_logs(s, request->client);
@@ -241,6 +258,7 @@ static int tend_all(struct supervisor *s)
     reload_clock(s);
     check_start(s);
     roll_turn(s);
+    reload_turn(s);
     scale_turn(s);
     hang_check(s);
     mend_listeners(s);

@@ -41,13 +41,10 @@ enum reload_stage {
 struct reload {
     enum reload_stage stage;
     enum control_verb verb;
-    bool again; /* one more was asked for meanwhile */
-    enum control_verb again_verb;
     struct snapshot_taking taking;
     struct program_check check;
-    int program_fd;         /* a restart's new worker program, else -1 */
-    uint64_t deadline_ms;   /* of the stage */
-    uint64_t waiting_below; /* clients from this number on wait for the one after */
+    int program_fd;       /* a restart's new worker program, else -1 */
+    uint64_t deadline_ms; /* of the stage */
 };
 
 struct supervisor {
@@ -70,12 +67,6 @@ struct supervisor {
     uint64_t watchdog_told_ms; /* when the service manager was told last; watchdog.c alone uses these two */
     bool watchdog_starved;
     struct reload reload;
-    struct {
-        uint64_t client;
-        enum control_verb verb;
-        bool later; /* asked during a reload: the next one answers it */
-    } waiters[CONTROL_CLIENTS_MAX];
-    size_t waiters_count;
     struct stranger strangers[STRANGERS_MAX];
     size_t strangers_next;
     struct cell cells[WORKERS_MAX]; /* header NULL: not mapped */

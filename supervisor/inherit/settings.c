@@ -391,6 +391,27 @@ struct settings *settings_parse(int snapshot_fd, char error[SETTINGS_ERROR_BYTES
     return settings;
 }
 
+void settings_place(int snapshot_fd, const char *key, char *place, size_t bytes)
+{
+    char error[SETTINGS_ERROR_BYTES] = "";
+    struct snapshot_files *files = calloc(1, sizeof *files);
+    struct config_scan scan = {0};
+    snprintf(place, bytes, "configuration");
+    if (files != NULL && snapshot_files_read(files, snapshot_fd) && config_scan(&scan, files, fetch_recorded, error)) {
+        struct config_place said = config_scan_place(&scan, SCOPE_TOP, 0, settings_key_find(SCOPE_TOP, key));
+        if (said.file != NULL) {
+            snprintf(place, bytes, "%s:%u", said.file->name, said.line);
+        } else {
+            snprintf(place, bytes, "%s", files->file[0].name);
+        }
+    }
+    config_scan_free(&scan);
+    if (files != NULL) {
+        snapshot_files_free(files);
+    }
+    free(files);
+}
+
 static void free_texts(char **texts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -70,6 +70,9 @@ struct settings {
  * settings to be freed with settings_free, or NULL with "FILE:LINE: what is wrong; what would be right" in error. */
 struct settings *settings_parse(int snapshot_fd, char error[SETTINGS_ERROR_BYTES]);
 
+/* Where the SNAPSHOT, a good one, sets KEY at the top, as messages say it: "FILE:LINE"; "FILE" if it does not. */
+void settings_place(int snapshot_fd, const char *key, char *place, size_t bytes);
+
 void settings_free(struct settings *settings);
 
 #endif

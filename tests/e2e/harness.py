@@ -3,6 +3,7 @@
 Nothing here sleeps for a fixed time in the hope that something will have happened: what can be waited for is waited
 for, with a deadline that is only reached when the test fails.
 """
+import contextlib
 import itertools
 import json
 import os
@@ -374,6 +375,29 @@ class Server:
             print(f"---- config\n{self.config_text()}---- verbs\n{self.said}"
                   f"---- log\n{self.log()[-20000:]}")
             shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def held_reload(server, **keys):
+    """A reload to KEYS that has begun to roll and gets no further until the context is left: its `perdure reload`."""
+    pid = server.workers()[0]["pid"]
+    kill(pid, signal.SIGSTOP)
+    try:
+        server.write_config(**keys)
+        caller = subprocess.Popen(server.command("reload"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  env=server.environment())
+        wait_until(lambda: server.status()["supervisor"]["rolling"], server.log)
+        yield caller
+    finally:
+        kill(pid, signal.SIGCONT)
+
+
+def replace_program(program, contract, otherwise='exec $real "$@"'):
+    """Instead of PROGRAM, a script: CONTRACT when a supervisor asks whether it could take over, else OTHERWISE."""
+    real = program.with_name(program.name + ".real")
+    program.rename(real)
+    program.write_text(f'#!/bin/sh\nreal={real}\nif [ "$1" = --contract ]; then {contract}; fi\n{otherwise}\n')
+    program.chmod(0o755)
 
 
 # ---- a client that sends exact bytes ----

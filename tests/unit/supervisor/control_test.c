@@ -123,6 +123,8 @@ static void a_request_arrives_and_its_answer_comes_back(void **state)
     struct control_request request = await_request();
     assert_int_equal(request.verb, CONTROL_STATUS);
     assert_int_equal(request.flags, CONTROL_JSON);
+    assert_int_equal(request.pid, pid);
+    assert_int_equal(request.uid, geteuid());
     control_reply(control, request.client, 7, "xxx");
     assert_int_equal(await_client(pid), 7);
     (void)state;
@@ -163,9 +165,11 @@ static void a_client_that_went_is_forgotten(void **state)
     struct request_packet packet = {.magic = PACKET_MAGIC, .verb = CONTROL_RELOAD};
     assert_int_equal(send(fd, &packet, sizeof packet, 0), sizeof packet);
     struct control_request request = await_request();
+    assert_true(control_owes(control, request.client));
     close(fd);
     struct control_request none;
     assert_false(control_next(control, &none));
+    assert_false(control_owes(control, request.client));
     control_reply(control, request.client, 0, "nobody hears this");
     pid_t pid = start_client(CONTROL_REOPEN, 0, 0);
     request = await_request();

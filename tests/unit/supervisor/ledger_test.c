@@ -79,10 +79,15 @@ static void spoil_clients(struct ledger *ledger)
     ledger->control.clients_count = CONTROL_CLIENTS_MAX + 1;
 }
 
+static void spoil_waiters(struct ledger *ledger)
+{
+    ledger->waiters_count = UINT32_MAX;
+}
+
 static void what_does_not_add_up_is_no_ledger(void **state)
 {
-    static void (*const spoil[])(struct ledger *) = {spoil_version, spoil_magic, spoil_workers, spoil_listeners,
-                                                     spoil_clients};
+    static void (*const spoil[])(struct ledger *) = {spoil_version,   spoil_magic,   spoil_workers,
+                                                     spoil_listeners, spoil_clients, spoil_waiters};
     (void)state;
     for (size_t i = 0; i < sizeof spoil / sizeof spoil[0]; i++) {
         int fd;

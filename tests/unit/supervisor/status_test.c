@@ -166,6 +166,7 @@ static void people_see_the_same(void **state)
     ledger.last_result.when = 1700000000;
     ledger.last_result.exit_code = 1;
     ledger.last_result.verb = CONTROL_RELOAD;
+    snprintf(ledger.last_result.by, LEDGER_WHO_BYTES, "SIGHUP (pid 7, uid 0)\x1b");
     snprintf(ledger.last_result.text, LEDGER_RESULT_BYTES, "refused: perdure.conf:3: no\x1b[31m\nsecond");
     char *text = render(false);
     static const char *const parts[] = {
@@ -176,6 +177,7 @@ static void people_see_the_same(void **state)
         "signal 11 (SIGSEGV)",
         "in hand: GET /\"x\\ HTTP/1.1 from 192.0.2.7:4711",
         "last reload at 20",
+        ", asked for by SIGHUP (pid 7, uid 0)?: refused\n",
         "  refused: perdure.conf:3: no?[31m\n  second\n",
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
