@@ -1,5 +1,5 @@
 /* change.h — what a configuration would change in the running service, and whether it can be changed at all while it
- * runs. Decides nothing and changes nothing: reload.c does. */
+ * runs. Decides nothing and changes nothing: reload.c and preview.c do. */
 #ifndef PERDURE_CHANGE_H
 #define PERDURE_CHANGE_H
 

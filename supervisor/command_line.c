@@ -27,6 +27,7 @@ static const struct verb_row {
     {VERB_STOP, "stop", TAKES_CONFIG | TAKES_NOW, "stop    [-c FILE] [--now]",
      "finish what is under way and stop; returns when all is gone"},
     {VERB_RELOAD, "reload", TAKES_CONFIG, "reload  [-c FILE]", "use the changed configuration; says what changed"},
+    {VERB_DIFF, "diff", TAKES_CONFIG, "diff    [-c FILE]", "what would reload change? changes nothing"},
     {VERB_RESTART, "restart", TAKES_CONFIG, "restart [-c FILE]",
      "every process anew from the programs on disk, on the same sockets"},
     {VERB_REOPEN, "reopen", TAKES_CONFIG, "reopen  [-c FILE]", "reopen the log files"},
@@ -248,6 +249,7 @@ void command_help(FILE *out)
           "  TTIN, TTOU  one worker more, one worker less\n"
           "\n"
           "Exit status: 0 done, 1 refused or failed, 2 wrong usage;\n"
+          "of diff: 0 identical, 1 a reload would change something, 2 it would be refused, or cannot be told;\n"
           "of status: 0 running, 1 dead with a pid file left, 3 stopped, 4 unknown.\n",
           out);
 }

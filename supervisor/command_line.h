@@ -16,6 +16,7 @@ enum command_verb {
     VERB_START,
     VERB_STOP,
     VERB_RELOAD,
+    VERB_DIFF,
     VERB_RESTART,
     VERB_REOPEN,
     VERB_STATUS,

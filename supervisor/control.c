@@ -29,7 +29,7 @@ enum {
 
 const char *const control_verb_name[CONTROL_VERBS] = {
     [CONTROL_STOP] = "stop",     [CONTROL_RELOAD] = "reload", [CONTROL_RESTART] = "restart",
-    [CONTROL_REOPEN] = "reopen", [CONTROL_STATUS] = "status",
+    [CONTROL_REOPEN] = "reopen", [CONTROL_STATUS] = "status", [CONTROL_DIFF] = "diff",
 };
 
 /* What we await of a client. */

@@ -19,13 +19,21 @@ enum control_verb {
     CONTROL_RESTART,
     CONTROL_REOPEN,
     CONTROL_STATUS,
+    CONTROL_DIFF,
 };
-enum { CONTROL_VERBS = CONTROL_STATUS + 1 };
+enum { CONTROL_VERBS = CONTROL_DIFF + 1 };
 extern const char *const control_verb_name[CONTROL_VERBS]; /* "stop", … */
 
 enum control_flag {
     CONTROL_NOW = 1,  /* stop: do not wait for clients */
     CONTROL_JSON = 2, /* status */
+};
+
+/* What `perdure diff` is answered with, and exits with: as diff(1). */
+enum diff_result {
+    DIFF_SAME = 0,    /* identical, nothing to do */
+    DIFF_CHANGES = 1, /* a reload would be accepted, and change this */
+    DIFF_REFUSED = 2, /* it would be refused, or that cannot be told */
 };
 
 /* ---- the server, in the supervisor ---- */

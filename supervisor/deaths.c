@@ -6,6 +6,7 @@
 #include "supervisor/channels.h"
 #include "supervisor/hear.h"
 #include "supervisor/inherit/log.h"
+#include "supervisor/preview.h"
 #include "supervisor/reap.h"
 #include "supervisor/reload.h"
 #include "supervisor/roll.h"
@@ -152,7 +153,7 @@ bool deaths_reap(struct supervisor *s)
         if (pid <= 0) {
             return pid == 0;
         }
-        if (!reload_reaps(s, pid)) {
+        if (!reload_reaps(s, pid) && !preview_reaps(s, pid)) {
             died(s, pid, status);
             reap(pid);
         }

@@ -147,8 +147,8 @@ static bool is_other_file(const char *address)
     return path != NULL && lstat(path, &is) == 0 && !S_ISSOCK(is.st_mode);
 }
 
-static void explain(const struct listen_setting *setting, const char *address, int number,
-                    char error[LISTENERS_ERROR_BYTES])
+void listeners_explain(const struct listen_setting *setting, const char *address, int number,
+                       char error[LISTENERS_ERROR_BYTES])
 {
     char why[LISTENERS_ERROR_BYTES / 2];
     if (number == EADDRINUSE && is_other_file(address)) {
@@ -242,7 +242,7 @@ static int listener_open(struct listener *listener, const struct listen_setting 
     }
     snprintf(listener->address, sizeof listener->address, "%s", address.text);
     if (listener_bind_beside(listener, &address, present) != 0) {
-        explain(setting, listener->address, errno, error);
+        listeners_explain(setting, listener->address, errno, error);
         return -1;
     }
     return 0;

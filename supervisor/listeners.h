@@ -46,6 +46,10 @@ void listeners_plan(const struct listeners *present, const struct settings *sett
 int listeners_prepare(const struct listeners *present, const struct settings *settings, struct listeners *next,
                       char error[LISTENERS_ERROR_BYTES]);
 
+/* Why SETTING's ADDRESS cannot be listened on, by the errno NUMBER: "FILE:LINE: …: cause; remedy" into error. */
+void listeners_explain(const struct listen_setting *setting, const char *address, int number,
+                       char error[LISTENERS_ERROR_BYTES]);
+
 /* NEXT is live: close what only PRESENT has (and remove its files), apply changed backlogs. NEXT is then the one to
  * keep. */
 void listeners_commit(const struct listeners *present, const struct listeners *next);

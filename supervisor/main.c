@@ -50,6 +50,8 @@ static int carry_out(const struct command *command)
         return verb_stop(command);
     case VERB_RELOAD:
         return verb_reload(command);
+    case VERB_DIFF:
+        return verb_diff(command);
     case VERB_RESTART:
         return verb_restart(command);
     case VERB_REOPEN:

@@ -3,6 +3,7 @@
 
 #include "supervisor/identity.h"
 #include "supervisor/inherit/log.h"
+#include "supervisor/preview.h"
 #include "supervisor/reload.h"
 #include "supervisor/roll.h"
 #include "supervisor/tend.h"
@@ -49,6 +50,7 @@ void restart_exec(struct supervisor *s)
     struct ledger *ledger = s->ledger;
     char *arguments[ARGUMENTS_MAX];
     char number[16];
+    preview_drop(s);
     control_keep(s->control, &ledger->control);
     arguments_of(ledger, arguments);
     ledger_each_fd(ledger, keep_over_exec, NULL);
@@ -64,6 +66,7 @@ void restart_exec(struct supervisor *s)
     fcntl(s->ledger_fd, F_SETFD, FD_CLOEXEC);
     snprintf(reason, sizeof reason, "%s: %s", ledger->own_path, strerror(saved));
     roll_back(s, reason);
+    preview_resume(s);
 }
 
 bool restart_is_resumed(void)
@@ -87,6 +90,17 @@ static void adopt_worker(struct supervisor *s, struct worker *w)
     watch_channel(s, w->next_control_fd, w->slot);
     watch_channel(s, w->next_keeper_fd, w->slot);
     tend_map_cell(s, w);
+}
+
+/* Those who wait for a `diff` are read for anew: the process that read for them spoke to the image before. */
+static void adopt_previews(struct supervisor *s)
+{
+    const struct control_kept *kept = &s->ledger->control;
+    for (size_t i = 0; i < kept->clients_count && i < CONTROL_CLIENTS_MAX; i++) {
+        if (kept->clients[i].verb == CONTROL_DIFF) {
+            preview_ask(s, kept->clients[i].client);
+        }
+    }
 }
 
 static bool adopt_settings(struct supervisor *s)
@@ -136,6 +150,7 @@ bool restart_adopt(struct supervisor *s)
         return false;
     }
     reload_adopt(s);
+    adopt_previews(s);
     s->ledger->images++;
     log_info("a new supervisor has taken over, image %u", s->ledger->images);
     return true;

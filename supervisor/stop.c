@@ -3,6 +3,7 @@
 
 #include "supervisor/inherit/log.h"
 #include "supervisor/notify.h"
+#include "supervisor/preview.h"
 #include "supervisor/reap.h"
 #include "supervisor/reload.h"
 #include "supervisor/tend.h"
@@ -49,6 +50,7 @@ void stop_ask(struct supervisor *s)
     log_info("stopping: at most %llu ms for what is under way", (unsigned long long)s->settings->stop_timeout_ms);
     notify_stopping();
     reload_cancel(s);
+    preview_cancel(s);
     s->phase = PHASE_STOPPING;
     s->stop_deadline_ms = clock_now().ms + s->settings->stop_timeout_ms;
     close_listeners(s);
@@ -63,6 +65,7 @@ void stop_now(struct supervisor *s)
     if (s->phase == PHASE_RUNNING) {
         notify_stopping();
         reload_cancel(s);
+        preview_cancel(s);
     }
     if (s->phase != PHASE_STARTING) {
         log_info("stopping now");

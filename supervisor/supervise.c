@@ -11,6 +11,7 @@
 #include "supervisor/hear.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/notify.h"
+#include "supervisor/preview.h"
 #include "supervisor/reap.h"
 #include "supervisor/reload.h"
 #include "supervisor/relog.h"
@@ -159,6 +160,9 @@ static void on_request(struct supervisor *s, const struct control_request *reque
     case CONTROL_STATUS:
         tell_status(s, request);
         return;
+    case CONTROL_DIFF:
+        preview_ask(s, request->client);
+        return;
     }
 }
 
@@ -240,6 +244,9 @@ static void on_event(struct supervisor *s, uint64_t data)
     case WATCH_RELOAD:
         reload_hear(s);
         return;
+    case WATCH_PREVIEW:
+        preview_hear(s);
+        return;
     }
 }
 
@@ -256,6 +263,7 @@ static void mend_listeners(struct supervisor *s)
 static int tend_all(struct supervisor *s)
 {
     reload_clock(s);
+    preview_clock(s);
     check_start(s);
     roll_turn(s);
     reload_turn(s);

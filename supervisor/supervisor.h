@@ -47,6 +47,16 @@ struct reload {
     uint64_t deadline_ms; /* of the stage */
 };
 
+/* `perdure diff`: a configuration is read and compared, and nothing comes of it. */
+struct preview {
+    bool reading;
+    struct snapshot_taking taking;
+    uint64_t deadline_ms;
+    uint64_t clients[CONTROL_CLIENTS_MAX]; /* who waits, in the order in which they asked */
+    size_t clients_count;
+    size_t covered; /* so many of them asked before the reading began; 0 <= covered <= clients_count */
+};
+
 struct supervisor {
     struct ledger *ledger;
     int ledger_fd;
@@ -67,6 +77,7 @@ struct supervisor {
     uint64_t watchdog_told_ms; /* when the service manager was told last; watchdog.c alone uses these two */
     bool watchdog_starved;
     struct reload reload;
+    struct preview preview;
     struct stranger strangers[STRANGERS_MAX];
     size_t strangers_next;
     struct cell cells[WORKERS_MAX]; /* header NULL: not mapped */
@@ -79,6 +90,7 @@ enum watch_kind {
     WATCH_CONTROL,
     WATCH_SLOT, /* any channel of the worker in this slot or of its keeper */
     WATCH_RELOAD,
+    WATCH_PREVIEW,
 };
 
 /* EVENTS as for epoll_ctl(2). Returns false with errno. */

@@ -38,26 +38,38 @@ static void print(FILE *out, const char *text)
     fprintf(out, "%s%s", text, length > 0 && text[length - 1] != '\n' ? "\n" : "");
 }
 
-static int print_answer(const struct control_answer *answer)
+/* Results of up to GOOD_MAX are no faults. */
+static int print_answer(const struct control_answer *answer, int good_max)
 {
-    print(answer->exit_code == 0 ? stdout : stderr, answer->text);
+    print(answer->exit_code <= good_max ? stdout : stderr, answer->text);
     return answer->exit_code;
 }
 
-/* Verbs whose answer is all there is to say. */
-static int ask(const struct command *command, enum control_verb verb)
+/* Where the service runs may be a guess: then nobody there is no proof that it does not run. */
+static void say_nobody_answers(const struct command *command, const struct run_dir *run_dir)
+{
+    warn_of_guess(run_dir);
+    if (run_dir->warning[0] != '\0') {
+        fprintf(stderr, "perdure: nobody answers in %s; mend %s, so that it says where the service runs\n",
+                run_dir->path, command->config);
+    } else {
+        fprintf(stderr, "perdure: not running (nobody answers in %s); start it with: perdure start -c %s\n",
+                run_dir->path, command->config);
+    }
+}
+
+/* Verbs whose answer is all there is to say. Exits with TROUBLE when there is none. */
+static int ask(const struct command *command, enum control_verb verb, int good_max, int trouble)
 {
     struct run_dir run_dir;
     struct control_answer answer;
     run_dir_find(command->config, &run_dir);
     enum control_outcome outcome = control_call(run_dir.path, verb, 0, 0, &answer);
-    int exit_code = 1;
+    int exit_code = trouble;
     if (outcome == CONTROL_ANSWERED) {
-        exit_code = print_answer(&answer);
+        exit_code = print_answer(&answer, good_max);
     } else if (outcome == CONTROL_NOBODY) {
-        warn_of_guess(&run_dir);
-        fprintf(stderr, "perdure: not running (nobody answers in %s); start it with: perdure start -c %s\n",
-                run_dir.path, command->config);
+        say_nobody_answers(command, &run_dir);
     } else {
         fprintf(stderr, "perdure: %s\n", answer.text);
     }
@@ -67,17 +79,22 @@ static int ask(const struct command *command, enum control_verb verb)
 
 int verb_reload(const struct command *command)
 {
-    return ask(command, CONTROL_RELOAD);
+    return ask(command, CONTROL_RELOAD, 0, 1);
+}
+
+int verb_diff(const struct command *command)
+{
+    return ask(command, CONTROL_DIFF, DIFF_CHANGES, DIFF_REFUSED);
 }
 
 int verb_restart(const struct command *command)
 {
-    return ask(command, CONTROL_RESTART);
+    return ask(command, CONTROL_RESTART, 0, 1);
 }
 
 int verb_reopen(const struct command *command)
 {
-    return ask(command, CONTROL_REOPEN);
+    return ask(command, CONTROL_REOPEN, 0, 1);
 }
 
 /* ---- status ---- */
@@ -109,7 +126,7 @@ int verb_status(const struct command *command)
         control_call(run_dir.path, CONTROL_STATUS, command->json ? CONTROL_JSON : 0, STATUS_PATIENCE_MS, &answer);
     int exit_code;
     if (outcome == CONTROL_ANSWERED) {
-        exit_code = print_answer(&answer);
+        exit_code = print_answer(&answer, 0);
     } else {
         pid_t pid;
         enum identity_state state = identity_look(run_dir.path, &pid);
@@ -160,7 +177,7 @@ static int stop_running(const struct command *command, const struct run_dir *run
     int exit_code = 0;
     switch (outcome) {
     case CONTROL_ANSWERED:
-        exit_code = answer.text[0] != '\0' || answer.exit_code != 0 ? print_answer(&answer) : 0;
+        exit_code = answer.text[0] != '\0' || answer.exit_code != 0 ? print_answer(&answer, 0) : 0;
         break;
     case CONTROL_ENDED:
         break;

@@ -6,6 +6,7 @@
 
 int verb_stop(const struct command *command);
 int verb_reload(const struct command *command);
+int verb_diff(const struct command *command);
 int verb_restart(const struct command *command);
 int verb_reopen(const struct command *command);
 int verb_status(const struct command *command);

@@ -11,7 +11,7 @@ import harness
 
 pytestmark = pytest.mark.sanitized
 
-VERBS = ("run", "start", "stop", "reload", "restart", "reopen", "status", "check", "serve")
+VERBS = ("run", "start", "stop", "reload", "diff", "restart", "reopen", "status", "check", "serve")
 
 
 def perdure(*words):

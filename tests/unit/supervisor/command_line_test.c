@@ -33,11 +33,12 @@ static void each_verb_is_known(void **state)
         const char *line;
         enum command_verb verb;
     } rows[] = {
-        {"run", VERB_RUN},           {"start", VERB_START},         {"stop", VERB_STOP},
-        {"reload", VERB_RELOAD},     {"restart", VERB_RESTART},     {"reopen", VERB_REOPEN},
-        {"status", VERB_STATUS},     {"check", VERB_CHECK},         {"serve", VERB_SERVE},
-        {"-h", VERB_HELP},           {"--help", VERB_HELP},         {"-V", VERB_VERSION},
-        {"--version", VERB_VERSION}, {"--contract", VERB_CONTRACT}, {"run --help", VERB_HELP},
+        {"run", VERB_RUN},         {"start", VERB_START},       {"stop", VERB_STOP},
+        {"reload", VERB_RELOAD},   {"diff", VERB_DIFF},         {"restart", VERB_RESTART},
+        {"reopen", VERB_REOPEN},   {"status", VERB_STATUS},     {"check", VERB_CHECK},
+        {"serve", VERB_SERVE},     {"-h", VERB_HELP},           {"--help", VERB_HELP},
+        {"-V", VERB_VERSION},      {"--version", VERB_VERSION}, {"--contract", VERB_CONTRACT},
+        {"run --help", VERB_HELP},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_int_equal(read_line(rows[i].line), 0);
@@ -112,9 +113,9 @@ static void help_shows_every_verb_and_signal(void **state)
     FILE *out = open_memstream(&text, &bytes);
     command_help(out);
     fclose(out);
-    static const char *const words[] = {"run",    "start", "stop",  "reload", "restart", "reopen",
-                                        "status", "check", "serve", "HUP",    "TERM",    "QUIT",
-                                        "INT",    "USR1",  "USR2",  "TTIN",   "TTOU"};
+    static const char *const words[] = {"run",    "start",  "stop",  "reload", "diff", "restart",
+                                        "reopen", "status", "check", "serve",  "HUP",  "TERM",
+                                        "QUIT",   "INT",    "USR1",  "USR2",   "TTIN", "TTOU"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         assert_non_null(strstr(text, words[i]));
     }
