@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 10000, WHY_BYTES = 256 };
+enum { PATIENCE_MS = 10000, WRITER_PATIENCE_MS = 500, WRITER_LOOK_MS = 10, WHY_BYTES = 256 };
 
 /* What the child says through the pipe: one of these, then the message. */
 static const char approved = '+', refused = '-';
@@ -36,23 +36,73 @@ static bool put_why(char why[WHY_BYTES], const char *text)
     return false;
 }
 
+/* Read all of FD, at most one byte more than the limit. malloc'ed; NULL with WHY. */
+static char *read_contents(int fd, size_t *length, char why[WHY_BYTES])
+{
+    char *text = malloc(SNAPSHOT_FILE_BYTES + 1);
+    ssize_t more = text != NULL ? 1 : -1;
+    *length = 0;
+    while (more > 0 && *length <= SNAPSHOT_FILE_BYTES) {
+        more = pread(fd, text + *length, SNAPSHOT_FILE_BYTES + 1 - *length, (off_t)*length);
+        *length += more > 0 ? (size_t)more : 0;
+    }
+    if (more < 0) {
+        put_why(why, strerror(errno));
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* True if some process has FD's file open for writing: a read lease is refused then, and is given back at once if it is
+ * not (fcntl(2)). False also where there are no leases, or for another user's file without CAP_LEASE. */
+static bool is_open_for_writing(int fd)
+{
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) != 0) {
+        return errno == EAGAIN;
+    }
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+    return false;
+}
+
+static bool is_unchanged(const struct stat *before, int fd)
+{
+    struct stat now;
+    return fstat(fd, &now) == 0 && now.st_size == before->st_size && now.st_mtim.tv_sec == before->st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == before->st_mtim.tv_nsec;
+}
+
+/* As read_contents, of a file that nobody is writing. Half of a configuration may well be a good one, of half the
+ * sites: so who writes is waited for a moment, and then refused. */
+static char *read_settled(int fd, size_t *length, char why[WHY_BYTES])
+{
+    struct instant end = clock_after(clock_now(), WRITER_PATIENCE_MS);
+    do {
+        struct stat before;
+        bool settled = fstat(fd, &before) == 0 && !is_open_for_writing(fd);
+        char *text = settled ? read_contents(fd, length, why) : NULL;
+        if (settled && (text == NULL || (is_unchanged(&before, fd) && !is_open_for_writing(fd)))) {
+            return text;
+        }
+        free(text);
+        poll(NULL, 0, WRITER_LOOK_MS);
+    } while (clock_now().ms < end.ms);
+    put_why(why, "a process has it open for writing, so it may be half of what it will be; try again when it is saved "
+                 "and closed");
+    return NULL;
+}
+
 /* Read all of FD, at most the limit, and add it to files. */
 static bool add_contents(struct snapshot_files *files, int fd, const char *name, const char *directory,
                          char why[WHY_BYTES])
 {
-    size_t total = 0;
+    size_t total = 0, length;
     for (size_t i = 0; i < files->count; i++) {
         total += files->file[i].length;
     }
-    char *text = malloc(SNAPSHOT_FILE_BYTES + 1);
-    size_t length = 0;
-    ssize_t more = text != NULL ? 1 : 0;
-    while (more > 0 && length <= SNAPSHOT_FILE_BYTES) {
-        more = read(fd, text + length, SNAPSHOT_FILE_BYTES + 1 - length);
-        length += more > 0 ? (size_t)more : 0;
-    }
-    bool good = text != NULL && (more == 0 || put_why(why, strerror(errno)));
-    if (text != NULL && length > SNAPSHOT_FILE_BYTES) {
+    char *text = read_settled(fd, &length, why);
+    bool good = text != NULL;
+    if (good && length > SNAPSHOT_FILE_BYTES) {
         good = put_why(why, "it has more than 1 MiB; split it with include, or is it another file's name?");
     } else if (good && total + length > SNAPSHOT_BYTES) {
         good = put_why(why, "the files have more than 8 MiB together; shorten them");
@@ -165,6 +215,7 @@ static void run_child(int pipe_fd, int fd, const char *path, const char *text)
     for (int number = 1; number <= SIGRTMAX; number++) {
         signal(number, SIG_DFL); /* the caller's handlers mean nothing here; SIGTERM must end us */
     }
+    signal(SIGIO, SIG_IGN); /* somebody wants to write what we have a lease on: it is given back at once anyway */
     sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     int quiet = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -275,20 +326,4 @@ int snapshot_take(const char *path, const char *text, char error[SETTINGS_ERROR_
         left = clock_since(clock_now(), deadline);
     }
     return snapshot_finish(&taking, error);
-}
-
-bool snapshot_equal(int one_fd, int other_fd)
-{
-    struct stat one, other;
-    char left[4096], right[4096];
-    if (fstat(one_fd, &one) != 0 || fstat(other_fd, &other) != 0 || one.st_size != other.st_size) {
-        return false;
-    }
-    for (off_t at = 0; at < one.st_size; at += (off_t)sizeof left) {
-        ssize_t got = pread(one_fd, left, sizeof left, at);
-        if (got <= 0 || pread(other_fd, right, sizeof right, at) != got || memcmp(left, right, (size_t)got) != 0) {
-            return false;
-        }
-    }
-    return true;
 }

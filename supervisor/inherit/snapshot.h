@@ -29,9 +29,6 @@ int snapshot_finish(struct snapshot_taking *taking, char error[SETTINGS_ERROR_BY
 /* Both in one, waiting at most 10 s: for `check`, `run` and `start`. */
 int snapshot_take(const char *path, const char *text, char error[SETTINGS_ERROR_BYTES]);
 
-/* True if two snapshots hold the same text of the same files. */
-bool snapshot_equal(int one_fd, int other_fd);
-
 /* Where the lock, the pid file and the control socket go unless the configuration says so: it depends on who starts.
  * malloc'ed; NULL: no memory. */
 char *snapshot_default_run_dir(void);

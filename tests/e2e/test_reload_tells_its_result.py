@@ -205,3 +205,60 @@ def test_a_signal_during_the_start_is_not_lost(make_server):
         assert told(starting)[0] == 0
     result = harness.wait_until(lambda: server.status()["last_result"], server.log)
     assert result["text"] == "identical, nothing to do\n" and result["by"].startswith("SIGHUP ")
+
+
+# ---- a configuration that is not there, or not all of it ----
+
+def break_it(server, how):
+    server.config_path.unlink()
+    if how == "directory":
+        server.config_path.mkdir()
+    elif how == "dangling link":
+        server.config_path.symlink_to(server.directory / "nowhere")
+    elif how == "unreadable":
+        server.config_path.touch(mode=0)
+
+
+@pytest.mark.parametrize("how, word", [
+    ("removed", "No such file"), ("directory", "it is a directory"), ("dangling link", "No such file"),
+    pytest.param("unreadable", "Permission denied", marks=pytest.mark.skipif(harness.IS_ROOT, reason="root may")),
+])
+def test_what_cannot_be_read_is_refused_and_what_runs_goes_on(server, how, word):
+    break_it(server, how)
+    for verb, code in (("reload", 1), ("diff", 2), ("restart", 1)):
+        done = server.verb(verb, config=server.good_path)
+        assert done.returncode == code
+        assert done.stderr.startswith(f"refused: {server.config_path}: the configuration cannot be read: {word}"), done
+    assert server.status()["generation"] == 1 and server.get("/").status == 403
+    if how == "directory":
+        server.config_path.rmdir()
+    else:
+        server.config_path.unlink(missing_ok=True)
+    server.write_config(idle_timeout="30s")
+    assert server.verb("reload").returncode == 0
+
+
+def test_half_a_file_that_is_being_written_is_refused(server):
+    """Half of a configuration may be a good one, of half the sites."""
+    whole = server.config_text() + f'site "a.example" {{ root = "{server.root}" }}\n'
+    with open(server.config_path, "w", encoding="utf-8") as file:
+        file.write(server.config_text())
+        file.flush()
+        for verb, code in (("reload", 1), ("diff", 2)):
+            done = server.verb(verb, config=server.good_path)
+            assert done.returncode == code and "open for writing" in done.stderr, done
+        assert server.status()["generation"] == 1
+        file.write(whole[len(server.config_text()):])
+    done = server.verb("reload")
+    assert done.returncode == 0 and '+ site "a.example"' in done.stdout
+
+
+def test_a_file_that_is_being_written_is_waited_for(server):
+    with open(server.config_path, "w", encoding="utf-8") as file:
+        file.write(server.config_text())
+        file.flush()
+        reload = subprocess.Popen(server.command("reload"), stdout=subprocess.PIPE, text=True)
+        harness.wait_until(lambda: harness.processes_of(server.config_path, server.token), "nobody reads it")
+        file.write(f'site "a.example" {{ root = "{server.root}" }}\n')
+    code, text = told(reload)
+    assert code == 0 and '+ site "a.example"' in text
