@@ -39,7 +39,7 @@ def by_verb(server):
 
 
 def by_init_script(server):
-    done = init_script(server, "reload", config=server.good_path)
+    done = init_script(server, "reload", CONFIG=str(server.good_path))
     first, _, rest = done.stdout.partition("\n")
     assert first.startswith("Reloading HTTP server")
     return done.returncode, rest

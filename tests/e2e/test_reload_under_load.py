@@ -2,6 +2,7 @@
 import os
 import random
 import signal
+import subprocess
 import time
 
 import harness
@@ -76,6 +77,23 @@ def test_the_death_of_a_keeper_while_its_worker_retires_is_not_noticed(loaded_se
 def is_done(server, turn):
     status = server.status()
     return server.is_serving() and not status["supervisor"]["rolling"] and status["generation"] > turn + 1
+
+
+def test_many_who_ask_at_once_are_all_answered_and_not_noticed(loaded_server):
+    """Reloads, restarts, diffs and signals across each other, while the file changes."""
+    server = loaded_server()
+    verbs = ["reload", "diff", "reload", "restart", "reload"] * 4
+    with harness.Judge(server.address, server.root, **STORM):
+        for turn in range(5):
+            server.write_config(idle_timeout=f"{60 + turn}s")
+            callers = [subprocess.Popen(server.command(verb), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        text=True) for verb in verbs]
+            os.kill(server.supervisor_pid(), signal.SIGHUP)
+            for verb, caller in zip(verbs, callers):
+                said = caller.communicate(timeout=harness.PATIENCE_S * 3)[0]
+                assert caller.returncode in ((0, 1) if verb == "diff" else (0,)), f"{verb}: {said}"
+            assert server.verb("diff").stdout == "identical, nothing to do\n"
+    assert server.status()["lost_connections"] == 0
 
 
 def test_reopening_logs_under_load_is_not_noticed(loaded_server):
