@@ -425,11 +425,12 @@ void control_keep(const struct control *control, struct control_kept *kept)
     kept->listener_fd = control->listener_fd;
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         const struct client *client = &control->clients[i];
-        if (client->state == CLIENT_WAITING) {
+        if (client->state == CLIENT_WAITING || client->state == CLIENT_ASKING) {
             size_t at = kept->clients_count++;
             kept->clients[at].fd = client->fd;
             kept->clients[at].verb = client->verb;
             kept->clients[at].flags = client->flags;
+            kept->clients[at].asking = client->state == CLIENT_ASKING;
             kept->clients[at].client = client->number;
         }
     }
@@ -452,7 +453,9 @@ static void client_adopt(struct control *control, const struct control_kept *kep
     if (!is_seqpacket(fd, 0)) {
         return; /* whatever it is, it is not ours to close */
     }
-    if (number < TAG_CLIENTS || kept->clients[at].verb >= CONTROL_VERBS || client_find(control, number) != NULL) {
+    struct ucred peer;
+    if (number < TAG_CLIENTS || kept->clients[at].verb >= CONTROL_VERBS || client_find(control, number) != NULL ||
+        !client_is_allowed(fd, &peer)) {
         close(fd);
         return;
     }
@@ -461,8 +464,9 @@ static void client_adopt(struct control *control, const struct control_kept *kep
     *client = (struct client){.fd = fd,
                               .number = number,
                               .verb = (enum control_verb)kept->clients[at].verb,
-                              .flags = kept->clients[at].flags};
-    client_enter(control, client, CLIENT_WAITING);
+                              .flags = kept->clients[at].flags,
+                              .peer = peer};
+    client_enter(control, client, kept->clients[at].asking != 0 ? CLIENT_ASKING : CLIENT_WAITING);
     control->next_number = number >= control->next_number ? number + 1 : control->next_number;
 }
 

@@ -70,7 +70,8 @@ bool control_owes(struct control *control, uint64_t client);
 void control_close(struct control *control);
 
 /* What must survive an exec in place or the supervisor's death: plain data for the ledger. Clients that are owed an
- * answer keep waiting. Descriptors stay close-on-exec; the caller decides what crosses. */
+ * answer keep waiting; those whose request was not read yet are heard by the next image. Descriptors stay
+ * close-on-exec; the caller decides what crosses. */
 struct control_kept {
     int listener_fd;
     uint32_t clients_count;
@@ -78,7 +79,7 @@ struct control_kept {
         int fd;
         uint32_t verb;
         uint32_t flags;
-        uint32_t spare;
+        uint32_t asking; /* 1: its request was not read yet, so it has no verb */
         uint64_t client;
     } clients[CONTROL_CLIENTS_MAX];
 };

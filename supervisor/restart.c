@@ -97,7 +97,7 @@ static void adopt_previews(struct supervisor *s)
 {
     const struct control_kept *kept = &s->ledger->control;
     for (size_t i = 0; i < kept->clients_count && i < CONTROL_CLIENTS_MAX; i++) {
-        if (kept->clients[i].verb == CONTROL_DIFF) {
+        if (kept->clients[i].asking == 0 && kept->clients[i].verb == CONTROL_DIFF) {
             preview_ask(s, kept->clients[i].client);
         }
     }

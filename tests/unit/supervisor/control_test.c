@@ -244,19 +244,16 @@ static void a_stale_file_is_replaced(void **state)
     (void)state;
 }
 
-static void clients_that_wait_are_carried_over_an_exec(void **state)
+/* What an exec leaves of the only client: the descriptors and the ledger, no memory. */
+static struct control_kept carry_over(void)
 {
-    pid_t pid = start_client(CONTROL_RESTART, 0, 1);
-    struct control_request request = await_request();
     struct control_kept kept;
-    control_keep(control, &kept);
-    assert_int_equal(kept.clients_count, 1);
-    assert_int_equal(kept.clients[0].verb, CONTROL_RESTART);
-    /* What an exec leaves: the descriptors and the ledger, no memory. */
-    kept.listener_fd = dup(kept.listener_fd);
-    kept.clients[0].fd = dup(kept.clients[0].fd);
     char path[128];
     char aside[128];
+    control_keep(control, &kept);
+    assert_int_equal(kept.clients_count, 1);
+    kept.listener_fd = dup(kept.listener_fd);
+    kept.clients[0].fd = dup(kept.clients[0].fd);
     snprintf(path, sizeof path, "%s/control.sock", run_dir);
     snprintf(aside, sizeof aside, "%s/aside", run_dir);
     assert_int_equal(rename(path, aside), 0);
@@ -264,12 +261,39 @@ static void clients_that_wait_are_carried_over_an_exec(void **state)
     assert_int_equal(rename(aside, path), 0);
     control = control_adopt(run_dir, &kept);
     assert_non_null(control);
+    return kept;
+}
+
+static void clients_that_wait_are_carried_over_an_exec(void **state)
+{
+    pid_t pid = start_client(CONTROL_RESTART, 0, 1);
+    struct control_request request = await_request();
+    struct control_kept kept = carry_over();
+    assert_int_equal(kept.clients[0].verb, CONTROL_RESTART);
+    assert_int_equal(kept.clients[0].asking, 0);
+    assert_true(control_owes(control, request.client));
     control_reply(control, request.client, 11, "x");
     assert_int_equal(await_client(pid), 11);
     pid = start_client(CONTROL_STATUS, 0, 0);
     request = await_request();
     control_reply(control, request.client, 12, "");
     assert_int_equal(await_client(pid), 12);
+    (void)state;
+}
+
+/* One that had connected just before a restart was told that the supervisor went. */
+static void clients_that_have_not_asked_yet_are_carried_over_an_exec(void **state)
+{
+    struct control_request none;
+    int fd = connect_raw();
+    assert_false(control_next(control, &none));
+    carry_over();
+    struct request_packet packet = {.magic = PACKET_MAGIC, .verb = CONTROL_RELOAD};
+    assert_int_equal(send(fd, &packet, sizeof packet, 0), sizeof packet);
+    struct control_request request = await_request();
+    assert_int_equal(request.verb, CONTROL_RELOAD);
+    assert_int_equal(request.pid, getpid());
+    close(fd);
     (void)state;
 }
 
@@ -326,6 +350,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(more_clients_than_places_wait_their_turn, open_control, close_control),
         cmocka_unit_test_setup_teardown(a_stale_file_is_replaced, open_control, close_control),
         cmocka_unit_test_setup_teardown(clients_that_wait_are_carried_over_an_exec, open_control, close_control),
+        cmocka_unit_test_setup_teardown(clients_that_have_not_asked_yet_are_carried_over_an_exec, open_control,
+                                        close_control),
         cmocka_unit_test_setup_teardown(nonsense_is_not_adopted, open_control, close_control),
         cmocka_unit_test_setup_teardown(nobody_there_is_said, open_control, close_control),
         cmocka_unit_test_setup_teardown(a_supervisor_that_does_not_answer_is_left_in_time, open_control, close_control),
