@@ -161,7 +161,8 @@ def test_connections_may_shrink_and_grow_again_but_not_beyond_what_the_workers_w
         assert client.get("/").body == b"old"
         done = server.reload(connections=65)
         assert done.returncode == 1
-        assert done.stderr == (f"refused: {server.config_path}: connections cannot grow from 64 to 65 while the "
+        line = server.config_path.read_text().splitlines().index("connections = 65") + 1
+        assert done.stderr == (f"refused: {server.config_path}:{line}: connections cannot grow from 64 to 65 while the "
                                "service runs, for cells and limits of descriptors are made when a worker is first "
                                "started; stop and start\n")
         assert server.workers()[0]["pid"] == pid and server.status()["generation"] == 1
