@@ -2,6 +2,7 @@
  * whoever can read it. */
 #include "supervisor/begin.h"
 
+#include "supervisor/given.h"
 #include "supervisor/identity.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/reap.h"
@@ -86,6 +87,10 @@ static bool load_edition(struct supervisor *s, const struct supervise_options *o
         begin_fail(s, "%s", error);
         return false;
     }
+    if (!given_are_meant(s->settings, options->given)) {
+        begin_fail(s, "no memory for the configuration");
+        return false;
+    }
     if (!program_own_path(ledger->own_path)) {
         begin_fail(s, "/proc/self/exe: %s; mount /proc", strerror(errno));
         return false;
@@ -138,12 +143,11 @@ static bool claim(struct supervisor *s, int *exit_code)
     return true;
 }
 
-static bool open_all(struct supervisor *s)
+static bool open_all(struct supervisor *s, const struct listeners *given)
 {
-    static const struct listeners none;
     char error[LISTENERS_ERROR_BYTES];
     struct logs logs;
-    if (listeners_prepare(&none, s->settings, &s->ledger->listeners, error) != 0) {
+    if (listeners_prepare(given, s->settings, &s->ledger->listeners, error) != 0) {
         s->ledger->listeners.count = 0;
         begin_fail(s, "%s", error);
         return false;
@@ -153,6 +157,7 @@ static bool open_all(struct supervisor *s)
         return false;
     }
     relog_use(s, &logs);
+    listeners_commit(given, &s->ledger->listeners);
     return true;
 }
 
@@ -191,7 +196,7 @@ bool begin(struct supervisor *s, const struct supervise_options *options, int *e
         return false;
     }
     fill_ledger(s, options);
-    if (!claim(s, exit_code) || !open_all(s)) {
+    if (!claim(s, exit_code) || !open_all(s, options->given)) {
         begin_undo(s);
         return false;
     }

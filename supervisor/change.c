@@ -1,9 +1,11 @@
 /* change.c — see change.h. */
 #include "supervisor/change.h"
 
+#include "supervisor/given.h"
 #include "supervisor/settings_diff.h"
 #include "supervisor/spawn.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,7 +67,11 @@ enum change change_weigh(const struct supervisor *s, int snapshot_fd, struct set
     if (*next == NULL) {
         return CHANGE_REFUSED;
     }
-    if (!can_change_to(s, snapshot_fd, *next, text, bytes)) {
+    bool meant = given_are_meant(*next, &s->ledger->listeners);
+    if (!meant) {
+        snprintf(text, bytes, "%s", strerror(ENOMEM));
+    }
+    if (!meant || !can_change_to(s, snapshot_fd, *next, text, bytes)) {
         settings_free(*next);
         *next = NULL;
         return CHANGE_REFUSED;

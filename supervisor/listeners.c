@@ -6,13 +6,14 @@
 #include "supervisor/why.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -65,46 +66,46 @@ static const char *unix_path(const char *address)
     return strncmp(address, "unix:", 5) == 0 ? address + 5 : NULL;
 }
 
-/* True if the file at NAME is a socket that nobody listens on any more: connecting is the only test there is. */
-static bool is_stale(const struct sockaddr_un *name)
+static int32_t id_of(bool known, uint32_t id)
 {
-    struct stat is;
-    if (lstat(name->sun_path, &is) != 0 || !S_ISSOCK(is.st_mode)) {
-        return false;
-    }
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool stale = fd >= 0 && connect(fd, (const struct sockaddr *)name, sizeof *name) != 0 && errno == ECONNREFUSED;
-    if (fd >= 0) {
-        close(fd);
-    }
-    return stale;
+    return known ? (int32_t)id : SOCKET_FILE_AS_IT_IS;
 }
 
-/* Remove the socket's file, if it is still the one we made. */
-static void remove_own_file(const struct listener *listener)
+/* What SETTING says of its file. False if the user or the group is gone since the configuration was checked. */
+static bool rights_of(const struct listen_setting *setting, struct socket_file_rights *rights)
 {
-    const char *path = unix_path(listener->address);
-    struct stat is;
-    if (path != NULL && lstat(path, &is) == 0 && is.st_dev == listener->file_device &&
-        is.st_ino == listener->file_inode) {
-        unlink(path);
-    }
+    const struct passwd *user = setting->owner != NULL ? getpwnam(setting->owner) : NULL;
+    const struct group *group = setting->group != NULL ? getgrnam(setting->group) : NULL;
+    *rights = (struct socket_file_rights){
+        .mode = setting->mode,
+        .owner = id_of(user != NULL, user != NULL ? user->pw_uid : 0),
+        .group = id_of(group != NULL, group != NULL ? group->gr_gid : 0),
+    };
+    return (setting->owner == NULL || user != NULL) && (setting->group == NULL || group != NULL);
 }
 
-/* Open to everybody, as a TCP port is: who may come is said by the rights of the directory it is in. */
-static int file_settle(struct listener *listener)
+static bool rights_same(const struct socket_file_rights *one, const struct socket_file_rights *other)
+{
+    return one->mode == other->mode && one->owner == other->owner && one->group == other->group;
+}
+
+/* Give LISTENER's file its rights, in place of those it had as PRESENT. Returns 0, or -1 with errno. A file that is
+ * gone or another's is none of our business any more. */
+static int file_permit(const struct listener *listener, const struct listener *present)
 {
     const char *path = unix_path(listener->address);
-    struct stat is;
-    if (path == NULL) {
+    struct socket_file_rights rights = listener->rights;
+    if (path == NULL || listener->given || rights_same(&rights, &present->rights)) {
         return 0;
     }
-    if (lstat(path, &is) != 0 || chmod(path, 0666) != 0) {
-        return -1;
+    if (rights.owner == SOCKET_FILE_AS_IT_IS && present->rights.owner != SOCKET_FILE_AS_IT_IS) {
+        rights.owner = (int32_t)geteuid();
     }
-    listener->file_device = is.st_dev;
-    listener->file_inode = is.st_ino;
-    return 0;
+    if (rights.group == SOCKET_FILE_AS_IT_IS && present->rights.group != SOCKET_FILE_AS_IT_IS) {
+        rights.group = (int32_t)getegid();
+    }
+    int done = socket_file_permit(path, &listener->file, &rights);
+    return done != 0 && errno != ESTALE && errno != ENOENT ? -1 : 0;
 }
 
 /* ---- one socket ---- */
@@ -124,38 +125,25 @@ static int set_options(int fd, int family)
     return family == AF_INET6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) : 0;
 }
 
-static int bind_to(int fd, const struct address *address)
+/* Why LISTENER cannot be had, by the NUMBER that bind(2), chown(2) or another said. */
+static void why_not(const struct listener *listener, int number, char *why, size_t bytes)
 {
-    const struct sockaddr *name = (const struct sockaddr *)&address->storage;
-    int bound = bind(fd, name, address->length);
-    if (bound != 0 && errno == EADDRINUSE && address->storage.ss_family == AF_UNIX) {
-        const struct sockaddr_un *file = (const struct sockaddr_un *)&address->storage;
-        if (is_stale(file) && unlink(file->sun_path) == 0) {
-            log_info("removed %s, left by a process that is gone", file->sun_path);
-            return bind(fd, name, address->length);
-        }
-        errno = EADDRINUSE;
-    }
-    return bound;
-}
-
-/* A file is there that is not a socket at all: "in use" would mislead. */
-static bool is_other_file(const char *address)
-{
-    struct stat is;
-    const char *path = unix_path(address);
-    return path != NULL && lstat(path, &is) == 0 && !S_ISSOCK(is.st_mode);
-}
-
-void listeners_explain(const struct listen_setting *setting, const char *address, int number,
-                       char error[LISTENERS_ERROR_BYTES])
-{
-    char why[LISTENERS_ERROR_BYTES / 2];
-    if (number == EADDRINUSE && is_other_file(address)) {
-        snprintf(why, sizeof why, "is a file and no socket; remove it, or choose another path");
+    const char *path = unix_path(listener->address);
+    bool given_away = listener->rights.owner != SOCKET_FILE_AS_IT_IS || listener->rights.group != SOCKET_FILE_AS_IT_IS;
+    if (path != NULL && number == EADDRINUSE && socket_file_is_other(path)) {
+        snprintf(why, bytes, "is a file and no socket; remove it, or choose another path");
+    } else if (path != NULL && number == EPERM && given_away) {
+        snprintf(why, bytes,
+                 "may not be given to that owner and group: %s; start as root, or leave owner and group out",
+                 strerror(number));
     } else {
-        why_not_bind(address, number, why, sizeof why);
+        why_not_bind(listener->address, number, why, bytes);
     }
+}
+
+static void explain(const struct listen_setting *setting, const char *address, const char *why,
+                    char error[LISTENERS_ERROR_BYTES])
+{
     if (setting->file != NULL) {
         snprintf(error, LISTENERS_ERROR_BYTES, "%.300s:%u: %s %s", setting->file, setting->line, address, why);
     } else {
@@ -163,34 +151,66 @@ void listeners_explain(const struct listen_setting *setting, const char *address
     }
 }
 
+void listeners_explain(const struct listen_setting *setting, const char *address, int number,
+                       char error[LISTENERS_ERROR_BYTES])
+{
+    char why[LISTENERS_ERROR_BYTES / 2];
+    struct listener listener = {.rights = {.owner = SOCKET_FILE_AS_IT_IS, .group = SOCKET_FILE_AS_IT_IS}};
+    snprintf(listener.address, sizeof listener.address, "%s", address);
+    why_not(&listener, number, why, sizeof why);
+    explain(setting, address, why, error);
+}
+
 static void set_reuseport(int fd, int on)
 {
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+}
+
+/* bind may succeed and listen fail with EADDRINUSE, when another got there between the two. */
+static int bind_and_listen(int fd, struct listener *listener, const struct address *address)
+{
+    const struct sockaddr *name = (const struct sockaddr *)&address->storage;
+    int bound = name->sa_family == AF_UNIX ? socket_file_bind(fd, (const struct sockaddr_un *)&address->storage,
+                                                              &listener->rights, &listener->file)
+                                           : bind(fd, name, address->length);
+    return bound == 0 ? listen(fd, listener->backlog) : -1;
+}
+
+/* The file goes before the socket: whoever finds the name free may bind it at once. */
+static void listener_close(const struct listener *listener)
+{
+    const char *path = unix_path(listener->address);
+    if (path != NULL) {
+        socket_file_remove(path, &listener->file);
+    }
+    close(listener->fd);
 }
 
 /* Make LISTENER listen; SHARED: beside others that allow SO_REUSEPORT. Returns 0, or -1 with errno and nothing left
  * behind. */
 static int listener_bind(struct listener *listener, const struct address *address, bool shared)
 {
+    const char *path = unix_path(address->text);
     int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -1;
     }
-    set_reuseport(fd, shared);
-    bool bound = set_options(fd, address->storage.ss_family) == 0 && bind_to(fd, address) == 0;
-    /* bind may succeed and listen fail with EADDRINUSE, when another got there between the two. */
-    if (!bound || file_settle(listener) != 0 || listen(fd, listener->backlog) != 0) {
-        int number = errno;
-        if (bound) {
-            remove_own_file(listener);
-        }
-        close(fd);
-        errno = number;
-        return -1;
-    }
-    set_reuseport(fd, 0);
+    int guard = path != NULL ? socket_file_guard(path) : -1;
     listener->fd = fd;
-    return 0;
+    set_reuseport(fd, shared);
+    int done = set_options(fd, address->storage.ss_family) == 0 && bind_and_listen(fd, listener, address) == 0 ? 0 : -1;
+    int number = errno;
+    if (done == 0) {
+        set_reuseport(fd, 0);
+    } else {
+        listener_close(listener);
+        listener->fd = -1;
+    }
+    if (guard >= 0) {
+        close(guard);
+    }
+    errno = number;
+    return done;
 }
 
 /* Let the sockets of PRESENT that keep ADDRESS from being bound allow it, or no longer. Returns how many there are. */
@@ -200,8 +220,8 @@ static unsigned present_share(const struct listeners *present, const struct addr
     for (size_t i = 0; i < present->count; i++) {
         struct address held;
         char why[ADDRESS_WHY_BYTES];
-        if (address->storage.ss_family != AF_UNIX && address_parse(present->all[i].address, &held, why) &&
-            address_collides(&held, address)) {
+        if (address->storage.ss_family != AF_UNIX && !present->all[i].given &&
+            address_parse(present->all[i].address, &held, why) && address_collides(&held, address)) {
             set_reuseport(present->all[i].fd, on);
             count++;
         }
@@ -230,19 +250,54 @@ static int listener_bind_beside(struct listener *listener, const struct address 
     return bound;
 }
 
+/* A listener as SETTING wants it, not yet bound. */
+static int listener_describe(struct listener *listener, const struct listen_setting *setting,
+                             char error[LISTENERS_ERROR_BYTES])
+{
+    *listener = (struct listener){.fd = -1, .backlog = setting->backlog};
+    canonical(setting->address, listener->address);
+    if (!rights_of(setting, &listener->rights)) {
+        explain(setting, listener->address, "cannot be made: its owner or group does not exist any more; write another",
+                error);
+        return -1;
+    }
+    return 0;
+}
+
 static int listener_open(struct listener *listener, const struct listen_setting *setting,
                          const struct listeners *present, char error[LISTENERS_ERROR_BYTES])
 {
     struct address address;
-    char why[ADDRESS_WHY_BYTES];
-    *listener = (struct listener){.fd = -1, .backlog = setting->backlog};
+    char why[LISTENERS_ERROR_BYTES / 2];
     if (!address_parse(setting->address, &address, why)) {
         snprintf(error, LISTENERS_ERROR_BYTES, "%s", why);
         return -1;
     }
-    snprintf(listener->address, sizeof listener->address, "%s", address.text);
+    if (listener_describe(listener, setting, error) != 0) {
+        return -1;
+    }
     if (listener_bind_beside(listener, &address, present) != 0) {
-        listeners_explain(setting, listener->address, errno, error);
+        why_not(listener, errno, why, sizeof why);
+        explain(setting, listener->address, why, error);
+        return -1;
+    }
+    return 0;
+}
+
+/* LISTENER goes on with the socket of PRESENT, as SETTING wants it now. */
+static int listener_keep(struct listener *listener, const struct listen_setting *setting,
+                         const struct listener *present, char error[LISTENERS_ERROR_BYTES])
+{
+    char why[LISTENERS_ERROR_BYTES / 2];
+    if (listener_describe(listener, setting, error) != 0) {
+        return -1;
+    }
+    listener->fd = present->fd;
+    listener->file = present->file;
+    listener->given = present->given;
+    if (file_permit(listener, present) != 0) {
+        why_not(listener, errno, why, sizeof why);
+        explain(setting, listener->address, why, error);
         return -1;
     }
     return 0;
@@ -250,22 +305,69 @@ static int listener_open(struct listener *listener, const struct listen_setting 
 
 /* ---- sets ---- */
 
+/* An AF_UNIX socket that was shut down never listens again, and does not say so by SO_ACCEPTCONN. */
+static bool is_beyond_mending(const struct listener *listener)
+{
+    struct pollfd look = {.fd = listener->fd, .events = POLLRDHUP};
+    return unix_path(listener->address) != NULL && !listener->given && poll(&look, 1, 0) == 1 &&
+           (look.revents & (POLLRDHUP | POLLHUP)) != 0;
+}
+
+bool listeners_want_renewal(const struct listeners *listeners)
+{
+    for (size_t i = 0; i < listeners->count; i++) {
+        if (is_beyond_mending(&listeners->all[i])) {
+            log_warn("%s has stopped listening: a process that holds the socket shut it down; it must be bound anew",
+                     listeners->all[i].address);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The given ones that nobody wants, behind those that are wanted. */
+static int rest_given(const struct listeners *present, struct listeners *next, char error[LISTENERS_ERROR_BYTES])
+{
+    for (size_t i = 0; i < present->count; i++) {
+        const struct listener *listener = &present->all[i];
+        if (!listener->given || find_address(next, listener->address) >= 0) {
+            continue;
+        }
+        if (next->count == CONTRACT_LISTENERS_MAX) {
+            snprintf(
+                error, LISTENERS_ERROR_BYTES,
+                "%d sockets are too many with those that were given (LISTEN_FDS); name those, or leave sections out",
+                CONTRACT_LISTENERS_MAX + 1);
+            return -1;
+        }
+        next->all[next->count] = *listener;
+        next->all[next->count++].resting = 1;
+    }
+    return 0;
+}
+
+static int listener_settle(struct listener *listener, const struct listen_setting *setting, int keep,
+                           const struct listeners *present, char error[LISTENERS_ERROR_BYTES])
+{
+    return keep >= 0 && !is_beyond_mending(&present->all[keep])
+               ? listener_keep(listener, setting, &present->all[keep], error)
+               : listener_open(listener, setting, present, error);
+}
+
 int listeners_prepare(const struct listeners *present, const struct settings *settings, struct listeners *next,
                       char error[LISTENERS_ERROR_BYTES])
 {
     struct listeners_plan plan;
     listeners_plan(present, settings, &plan);
     memset(next, 0, sizeof *next);
-    for (size_t i = 0; i < plan.wanted_count; i++) {
-        struct listener *listener = &next->all[next->count];
-        if (plan.keep[i] >= 0) {
-            *listener = present->all[plan.keep[i]];
-            listener->backlog = settings->listeners[i].backlog;
-        } else if (listener_open(listener, &settings->listeners[i], present, error) != 0) {
-            listeners_abandon(present, next);
-            return -1;
-        }
-        next->count++;
+    bool good = true;
+    for (size_t i = 0; good && i < plan.wanted_count; i++) {
+        /* Counted even if it failed: what was changed of its file is put back. */
+        good = listener_settle(&next->all[next->count++], &settings->listeners[i], plan.keep[i], present, error) == 0;
+    }
+    if (!good || rest_given(present, next, error) != 0) {
+        listeners_abandon(present, next);
+        return -1;
     }
     return 0;
 }
@@ -280,21 +382,13 @@ static bool has_fd(const struct listeners *listeners, int fd)
     return false;
 }
 
-/* The file goes before the socket: whoever finds the name free may bind it at once. */
-static void listener_close(const struct listener *listener)
-{
-    if (listener->fd >= 0) {
-        remove_own_file(listener);
-        close(listener->fd);
-    }
-}
-
-/* Close what is in LISTENERS and not in OTHERS. */
+/* Close what is in LISTENERS and not in OTHERS, but for what was given. */
 static void close_unless_in(const struct listeners *listeners, const struct listeners *others)
 {
     for (size_t i = 0; i < listeners->count; i++) {
-        if (!has_fd(others, listeners->all[i].fd)) {
-            listener_close(&listeners->all[i]);
+        const struct listener *listener = &listeners->all[i];
+        if (listener->fd >= 0 && !listener->given && !has_fd(others, listener->fd)) {
+            listener_close(listener);
         }
     }
 }
@@ -302,9 +396,15 @@ static void close_unless_in(const struct listeners *listeners, const struct list
 void listeners_commit(const struct listeners *present, const struct listeners *next)
 {
     for (size_t i = 0; i < next->count; i++) {
-        int before = find_address(present, next->all[i].address);
-        if (before >= 0 && present->all[before].backlog != next->all[i].backlog) {
-            listen(next->all[i].fd, next->all[i].backlog);
+        const struct listener *listener = &next->all[i];
+        int before = find_address(present, listener->address);
+        if (before >= 0 && present->all[before].backlog != listener->backlog) {
+            listen(listener->fd, listener->backlog);
+        }
+        if (listener->resting && before >= 0 && !present->all[before].resting) {
+            log_warn("%s (descriptor %d) was given to us, and no listen section names it: it is kept open, and nobody "
+                     "accepts on it",
+                     listener->address, listener->fd);
         }
     }
     close_unless_in(present, next);
@@ -312,6 +412,13 @@ void listeners_commit(const struct listeners *present, const struct listeners *n
 
 void listeners_abandon(const struct listeners *present, const struct listeners *next)
 {
+    for (size_t i = 0; i < next->count; i++) {
+        int before = find_address(present, next->all[i].address);
+        if (before >= 0 && next->all[i].fd >= 0 && file_permit(&present->all[before], &next->all[i]) != 0) {
+            log_warn("%s keeps the mode, owner and group of the configuration that was given up: %s",
+                     next->all[i].address, strerror(errno));
+        }
+    }
     close_unless_in(next, present);
 }
 
@@ -324,10 +431,13 @@ void listeners_close(struct listeners *listeners)
 
 size_t listeners_fds(const struct listeners *listeners, int32_t fds[CONTRACT_LISTENERS_MAX])
 {
+    size_t count = 0;
     for (size_t i = 0; i < listeners->count; i++) {
-        fds[i] = listeners->all[i].fd;
+        if (!listeners->all[i].resting) {
+            fds[count++] = listeners->all[i].fd;
+        }
     }
-    return listeners->count;
+    return count;
 }
 
 /* ---- health ---- */
@@ -344,7 +454,7 @@ unsigned listeners_mend(const struct listeners *listeners)
     unsigned mended = 0;
     for (size_t i = 0; i < listeners->count; i++) {
         const struct listener *listener = &listeners->all[i];
-        if (socket_number(listener->fd, SO_ACCEPTCONN) != 0) {
+        if (listener->resting || socket_number(listener->fd, SO_ACCEPTCONN) != 0) {
             continue;
         }
         bool listens = listen(listener->fd, listener->backlog) == 0;

@@ -1,12 +1,16 @@
 /* listeners.h — the listening sockets: bound once, by nobody but the supervisor, and kept for its life.
  *
  * A set of listeners is plain data (it is part of the ledger). A reload makes the next set beside the present one: what
- * is new is bound first, all or nothing; what is gone is closed last; what stays keeps its socket and its queue. */
+ * is new is bound first, all or nothing; what is gone is closed last; what stays keeps its socket and its queue.
+ *
+ * A socket that was given to us (given.h) is used instead of one that would be bound, and stays in the set for good:
+ * when no listen section names it, it rests. */
 #ifndef PERDURE_LISTENERS_H
 #define PERDURE_LISTENERS_H
 
 #include "supervisor/inherit/contract.h"
 #include "supervisor/inherit/settings.h"
+#include "supervisor/socket_file.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,8 +22,11 @@ struct listener {
     char address[LISTENER_ADDRESS_BYTES]; /* as settings have it: "0.0.0.0:8000", "[::]:8000", "unix:/run/x.sock" */
     int32_t fd;                           /* bound and listening, close-on-exec, non-blocking */
     int32_t backlog;
-    uint64_t file_device; /* AF_UNIX: which file is ours, so that no other is ever removed; else 0 */
-    uint64_t file_inode;
+    struct socket_file file; /* AF_UNIX: which file is ours, so that no other is ever removed; else 0 */
+    struct socket_file_rights rights;
+    uint32_t given;   /* 1: not ours to close, nor is its file ours to touch */
+    uint32_t resting; /* 1: given, and nobody accepts on it */
+    uint32_t spare;
 };
 
 /* Invariant: count <= CONTRACT_LISTENERS_MAX; no two addresses are the same. */
@@ -40,9 +47,9 @@ void listeners_plan(const struct listeners *present, const struct settings *sett
 
 /* ---- carrying it out ---- */
 
-/* Make NEXT: the sockets of PRESENT (an empty set at start) that SETTINGS still want, in the order of SETTINGS, and new
- * ones for the rest. Returns 0, or -1 with "FILE:LINE: …: cause; remedy" in error, nothing left bound. PRESENT is
- * untouched. */
+/* Make NEXT: the sockets of PRESENT (at start: those that were given) that SETTINGS still want, in the order of
+ * SETTINGS, new ones for the rest, and at the end the given ones that rest. Files of kept sockets get their new rights.
+ * Returns 0, or -1 with "FILE:LINE: …: cause; remedy" in error, nothing left bound, all as in PRESENT. */
 int listeners_prepare(const struct listeners *present, const struct settings *settings, struct listeners *next,
                       char error[LISTENERS_ERROR_BYTES]);
 
@@ -50,22 +57,26 @@ int listeners_prepare(const struct listeners *present, const struct settings *se
 void listeners_explain(const struct listen_setting *setting, const char *address, int number,
                        char error[LISTENERS_ERROR_BYTES]);
 
-/* NEXT is live: close what only PRESENT has (and remove its files), apply changed backlogs. NEXT is then the one to
- * keep. */
+/* NEXT is live: close what only PRESENT has (and remove its files), apply changed backlogs, tell of those that rest
+ * from now on. NEXT is then the one to keep. */
 void listeners_commit(const struct listeners *present, const struct listeners *next);
 
-/* NEXT is given up: close what only NEXT has. */
+/* NEXT is given up: close what only NEXT has, and put the rights of files back. */
 void listeners_abandon(const struct listeners *present, const struct listeners *next);
 
-/* Close all; AF_UNIX files are removed if they are still ours. For stop. */
+/* Close all that were not given; AF_UNIX files are removed if they are still ours. For stop. */
 void listeners_close(struct listeners *listeners);
 
-/* Give the descriptors in their order, for a birth. Returns how many. */
+/* Give the descriptors that are accepted on, in their order, for a birth. Returns how many. */
 size_t listeners_fds(const struct listeners *listeners, int32_t fds[CONTRACT_LISTENERS_MAX]);
 
 /* Look at each socket (SO_ACCEPTCONN): one that some holder broke by shutdown(2) is made to listen again, with a
  * warning. Cheap; call it every second or so. Returns how many had to be mended. */
 unsigned listeners_mend(const struct listeners *listeners);
+
+/* True if one is an AF_UNIX socket that was shut down: listen(2) does not mend that. listeners_prepare binds it anew,
+ * and workers must be given the new one. */
+bool listeners_want_renewal(const struct listeners *listeners);
 
 /* True if its descriptor is a stream socket bound to its address: for adopting a set from a ledger, which is never
  * trusted blindly. (Whether it listens is the business of listeners_mend.) */

@@ -13,8 +13,8 @@
 
 enum { REAP_UNKNOWN = -1 }; /* in place of a wait status: an orphan has ended */
 
-/* The pid of one of ours that has ended and waits to be reaped, and its wait status; 0: none has; -1: there is nobody of
- * ours at all. */
+/* The pid of one of ours that has ended and waits to be reaped, and its wait status; 0: none has; -1: there is nobody
+ * of ours at all. */
 pid_t reap_peek(int *status);
 
 /* Reap PID, which reap_peek gave. That may take the kernel half a millisecond (it lets go of all that /proc knew of
@@ -25,8 +25,8 @@ void reap(pid_t pid);
  * child of ours counts as an orphan, and is watched from then on. */
 bool reap_is_ours(pid_t pid);
 
-/* Send a signal to PID if it is one of ours; kill(2) for a child, which cannot be reaped meanwhile, pidfd_send_signal(2)
- * for an orphan. */
+/* Send a signal to PID if it is one of ours; kill(2) for a child, which cannot be reaped meanwhile,
+ * pidfd_send_signal(2) for an orphan. */
 void reap_signal(pid_t pid, int signal_number);
 
 /* This supervisor took over from a dead one: take orphans on from now on. Returns a descriptor to wait on for reading,

@@ -1,6 +1,7 @@
 /* restart.c — see restart.h. */
 #include "supervisor/restart.h"
 
+#include "supervisor/given.h"
 #include "supervisor/identity.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/preview.h"
@@ -107,7 +108,7 @@ static bool adopt_settings(struct supervisor *s)
 {
     char error[SETTINGS_ERROR_BYTES];
     s->settings = settings_parse(s->ledger->present.snapshot_fd, error);
-    if (s->settings == NULL) {
+    if (s->settings == NULL || !given_are_meant(s->settings, &s->ledger->listeners)) {
         log_error("the new supervisor cannot read the configuration: %s", error);
         return false;
     }

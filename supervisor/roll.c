@@ -1,6 +1,7 @@
 /* roll.c — see roll.h. */
 #include "supervisor/roll.h"
 
+#include "supervisor/given.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/reload.h"
 #include "supervisor/relog.h"
@@ -174,7 +175,7 @@ void roll_back(struct supervisor *s, const char *reason)
     struct ledger *ledger = s->ledger;
     char error[SETTINGS_ERROR_BYTES];
     struct settings *settings = settings_parse(ledger->good.snapshot_fd, error);
-    if (settings == NULL) {
+    if (settings == NULL || !given_are_meant(settings, &ledger->listeners)) {
         log_error("can't happen: the good configuration cannot be read any more: %s", error);
         return;
     }

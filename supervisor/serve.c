@@ -1,6 +1,7 @@
 /* serve.c — see serve.h. It writes a configuration and hands it to the same supervisor that all verbs have. */
 #include "supervisor/serve.h"
 
+#include "supervisor/given.h"
 #include "supervisor/supervise.h"
 
 #include <errno.h>
@@ -186,7 +187,7 @@ static char *ready_line(const struct command *command, const char *root)
     return fclose(out) == 0 ? text : NULL;
 }
 
-static int serve_root(const struct command *command, const char *root)
+static int serve_root(const struct command *command, const struct listeners *given, const char *root)
 {
     char user[USER_BYTES];
     bool as_root = geteuid() == 0;
@@ -207,6 +208,7 @@ static int serve_root(const struct command *command, const char *root)
                                             .config_text = config,
                                             .foreground = true,
                                             .ready_fd = -1,
+                                            .given = given,
                                             .ready_line = line};
         exit_code = supervise(&options);
     }
@@ -216,8 +218,21 @@ static int serve_root(const struct command *command, const char *root)
     return exit_code;
 }
 
+/* Without -l, the sockets that were given are meant. */
+static struct command with_given(const struct command *command, const struct listeners *given)
+{
+    struct command meant = *command;
+    for (size_t i = 0; command->addresses_count == 0 && i < given->count && i < COMMAND_ADDRESSES_MAX; i++) {
+        meant.addresses[meant.addresses_count++] = given->all[i].address;
+    }
+    return meant;
+}
+
 int serve_directory(const struct command *command)
 {
+    struct listeners given;
+    given_take(&given);
+    struct command meant = with_given(command, &given);
     char *root = realpath(command->directory, NULL);
     struct stat is;
     if (root == NULL || stat(root, &is) != 0 || !S_ISDIR(is.st_mode)) {
@@ -226,7 +241,7 @@ int serve_directory(const struct command *command)
         free(root);
         return 1;
     }
-    int exit_code = serve_root(command, root);
+    int exit_code = serve_root(&meant, &given, root);
     free(root);
     return exit_code;
 }

@@ -106,6 +106,7 @@ static struct shown show_field(const struct settings_key *key, const void *struc
     const char *text = NULL;
     switch (key->kind) {
     case KIND_USER:
+    case KIND_GROUP:
     case KIND_PATH:
     case KIND_PATH_OR_OFF:
     case KIND_ERROR_LOG:
@@ -118,6 +119,7 @@ static struct shown show_field(const struct settings_key *key, const void *struc
     case KIND_DURATION:
     case KIND_SIZE:
     case KIND_BOOL:
+    case KIND_MODE:
         value_print(key, read_number(field, key->size), number);
         show(&shown, number);
         break;
@@ -176,7 +178,7 @@ static bool field_same(const struct settings_key *key, const void *old_structure
                                           : names_same(*(char **const *)old, *(char **const *)new, old_count));
     }
     bool number = key->kind == KIND_WORKERS || key->kind == KIND_COUNT || key->kind == KIND_DURATION ||
-                  key->kind == KIND_SIZE || key->kind == KIND_BOOL;
+                  key->kind == KIND_SIZE || key->kind == KIND_BOOL || key->kind == KIND_MODE;
     return number ? memcmp(old, new, key->size) == 0 : texts_same(*(char *const *)old, *(char *const *)new);
 }
 

@@ -1,6 +1,7 @@
 /* start.c — see start.h. */
 #include "supervisor/start.h"
 
+#include "supervisor/given.h"
 #include "supervisor/identity.h"
 #include "supervisor/inherit/settings.h"
 #include "supervisor/inherit/snapshot.h"
@@ -24,16 +25,18 @@ static const char ready[] = "ready\n";
 /* ---- before there is a supervisor ---- */
 
 /* The settings as they would be used, or NULL with the reason said. */
-static struct settings *load(const char *config)
+static struct settings *load(const char *config, const struct listeners *given)
 {
-    char error[SETTINGS_ERROR_BYTES];
+    char error[SETTINGS_ERROR_BYTES] = "no memory for the configuration";
     int snapshot_fd = snapshot_take(config, NULL, error);
     struct settings *settings = snapshot_fd >= 0 ? settings_parse(snapshot_fd, error) : NULL;
     if (snapshot_fd >= 0) {
         close(snapshot_fd);
     }
-    if (settings == NULL) {
+    if (settings == NULL || !given_are_meant(settings, given)) {
         fprintf(stderr, "perdure: %s\n", error);
+        settings_free(settings);
+        return NULL;
     }
     return settings;
 }
@@ -52,7 +55,9 @@ static bool is_running(const struct settings *settings, FILE *out)
 
 int start_in_foreground(const struct command *command)
 {
-    struct settings *settings = load(command->config);
+    struct listeners given;
+    given_take(&given);
+    struct settings *settings = load(command->config, &given);
     if (settings == NULL) {
         return 1;
     }
@@ -61,7 +66,8 @@ int start_in_foreground(const struct command *command)
     if (running) {
         return 1;
     }
-    struct supervise_options options = {.config_path = command->config, .foreground = true, .ready_fd = -1};
+    struct supervise_options options = {
+        .config_path = command->config, .foreground = true, .ready_fd = -1, .given = &given};
     return supervise(&options);
 }
 
@@ -76,29 +82,30 @@ static void to_null(int fd, int flags)
     }
 }
 
-/* Close what the starter's shell happened to have open, but 0 to 2 and FD, which gets the number that is returned. */
-static int keep_only(int fd)
+/* Close what the starter's shell happened to have open, but all up to LAST and FD, which gets the number that is
+ * returned. */
+static int keep_only(int last, int fd)
 {
-    if (fd != STDERR_FILENO + 1) {
-        dup3(fd, STDERR_FILENO + 1, O_CLOEXEC);
+    if (fd != last + 1) {
+        dup3(fd, last + 1, O_CLOEXEC);
     }
-    close_range(STDERR_FILENO + 2, ~0U, 0);
-    return STDERR_FILENO + 1;
+    close_range((unsigned)last + 2, ~0U, 0);
+    return last + 1;
 }
 
 /* The child: a session of its own, and no terminal, directory or output of the starter's is held on to. Descriptor 2
  * stays until the service answers; supervise sees to it. */
-static int become_supervisor(const char *config, int ready_fd)
+static int become_supervisor(const char *config, const struct listeners *given, int ready_fd)
 {
     setsid();
     to_null(STDIN_FILENO, O_RDONLY);
     to_null(STDOUT_FILENO, O_WRONLY);
-    ready_fd = keep_only(ready_fd);
+    ready_fd = keep_only(given_last_fd(given), ready_fd);
     if (chdir("/") != 0) {
         return 1;
     }
     umask(022);
-    struct supervise_options options = {.config_path = config, .ready_fd = ready_fd};
+    struct supervise_options options = {.config_path = config, .ready_fd = ready_fd, .given = given};
     return supervise(&options);
 }
 
@@ -180,7 +187,7 @@ static int await_service(const struct settings *settings, pid_t pid, int ready_f
     return say_failed(pid, report);
 }
 
-static int fork_supervisor(const struct settings *settings, const char *config)
+static int fork_supervisor(const struct settings *settings, const char *config, const struct listeners *given)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -191,7 +198,7 @@ static int fork_supervisor(const struct settings *settings, const char *config)
     pid_t pid = fork();
     if (pid == 0) {
         close(ends[0]);
-        exit(become_supervisor(config, ends[1]));
+        exit(become_supervisor(config, given, ends[1]));
     }
     close(ends[1]);
     if (pid < 0) {
@@ -219,10 +226,12 @@ int start_in_background(const struct command *command)
 {
     /* The supervisor leaves this directory, and must find the file again at a reload. */
     char *config = absolute(command->config);
-    struct settings *settings = config != NULL ? load(config) : NULL;
+    struct listeners given;
+    given_take(&given);
+    struct settings *settings = config != NULL ? load(config, &given) : NULL;
     int exit_code = 1;
     if (settings != NULL) {
-        exit_code = is_running(settings, stdout) ? 0 : fork_supervisor(settings, config);
+        exit_code = is_running(settings, stdout) ? 0 : fork_supervisor(settings, config, &given);
         settings_free(settings);
     }
     free(config);

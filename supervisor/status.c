@@ -141,6 +141,8 @@ static void json_listeners(struct json *json, const struct listeners *listeners)
         json_open(json, NULL, '{');
         json_string(json, "address", listeners->all[i].address, LISTENER_ADDRESS_BYTES);
         json_number(json, "backlog", listeners->all[i].backlog);
+        json_bool(json, "given", listeners->all[i].given != 0);
+        json_bool(json, "resting", listeners->all[i].resting != 0);
         json_close(json, '}');
     }
     json_close(json, ']');
@@ -217,7 +219,11 @@ static void render_head(FILE *out, const struct ledger *ledger, struct instant n
             (int)sizeof ledger->run_dir, ledger->run_dir);
     fprintf(out, "listening on");
     for (size_t i = 0; i < ledger->listeners.count && i < CONTRACT_LISTENERS_MAX; i++) {
-        fprintf(out, "%s %.*s", i > 0 ? "," : "", LISTENER_ADDRESS_BYTES, ledger->listeners.all[i].address);
+        const struct listener *listener = &ledger->listeners.all[i];
+        fprintf(out, "%s %.*s%s", i > 0 ? "," : "", LISTENER_ADDRESS_BYTES, listener->address,
+                listener->resting ? " (given; no section names it, so nobody accepts)"
+                : listener->given ? " (given)"
+                                  : "");
     }
     fputs("\n\n", out);
 }

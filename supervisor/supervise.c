@@ -183,8 +183,10 @@ static void say_serving(const struct supervisor *s)
     size_t length = 0;
     addresses[0] = '\0';
     for (size_t i = 0; i < listeners->count && length < sizeof addresses; i++) {
-        length += (size_t)snprintf(addresses + length, sizeof addresses - length, "%s%s", i > 0 ? ", " : "",
-                                   listeners->all[i].address);
+        if (!listeners->all[i].resting) {
+            length += (size_t)snprintf(addresses + length, sizeof addresses - length, "%s%s", i > 0 ? ", " : "",
+                                       listeners->all[i].address);
+        }
     }
     log_info("serving on %s with %zu workers", addresses, workers_in(&s->ledger->workers, WORKER_SERVING));
     char status[1200];

@@ -2,6 +2,8 @@
 #ifndef PERDURE_SUPERVISE_H
 #define PERDURE_SUPERVISE_H
 
+#include "supervisor/listeners.h"
+
 #include <stdbool.h>
 
 struct supervise_options {
@@ -11,6 +13,7 @@ struct supervise_options {
     /* Background only, else -1: "ready\n" is written here when the service answers, or else the reason why it will
      * not; then it is closed. Nothing but EOF: the reason was already written to descriptor 2. */
     int ready_fd;
+    const struct listeners *given; /* the sockets that whoever started us gave us (given.h); borrowed */
     const char *ready_line; /* NULL, or printed on standard output when the service answers; borrowed until then */
 };
 

@@ -164,10 +164,37 @@ static unsigned list_holders(unsigned long inode, char who[WHO_BYTES])
     return count;
 }
 
+/* The file of a unix socket is there, and it is not stale. Who listens is asked of the kernel, by connecting. */
+static void why_file_in_use(const struct address *wanted, char *text, size_t bytes)
+{
+    char pid[16];
+    char command[COMMAND_BYTES];
+    struct ucred peer = {.pid = 0};
+    socklen_t length = sizeof peer;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int connected = fd >= 0 ? connect(fd, (const struct sockaddr *)&wanted->storage, wanted->length) : -1;
+    int number = errno;
+    if (connected == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.pid > 0) {
+        snprintf(pid, sizeof pid, "%d", (int)peer.pid);
+        read_command(pid, command);
+        snprintf(text, bytes, "is in use by pid %s (%s); stop that, or choose another path", pid, command);
+    } else if (connected == 0 || number == EAGAIN) {
+        snprintf(text, bytes, "is in use: a process listens on it; stop that, or choose another path");
+    } else {
+        snprintf(text, bytes,
+                 "is there already, and whether a process listens on it cannot be told: %s; remove it if none does, or "
+                 "choose another path",
+                 strerror(number));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 static void why_in_use(const struct address *wanted, char *text, size_t bytes)
 {
     if (wanted->storage.ss_family == AF_UNIX) {
-        snprintf(text, bytes, "is in use: a process listens on it; stop that, or choose another path");
+        why_file_in_use(wanted, text, bytes);
         return;
     }
     struct address held;
@@ -223,6 +250,10 @@ void why_not_bind(const char *address_text, int number, char *text, size_t bytes
     case ENOENT:
     case ENOTDIR:
         snprintf(text, bytes, "cannot be made: its directory does not exist; make it, or choose another path");
+        return;
+    case ENOSPC:
+    case EDQUOT:
+        snprintf(text, bytes, "cannot be made: %s; make room there, or choose another path", strerror(number));
         return;
     case EROFS:
         snprintf(text, bytes, "cannot be made on a read-only file system; choose another path");

@@ -178,6 +178,28 @@ bool address_parse(const char *text, struct address *address, char why[ADDRESS_W
     return bracket != NULL ? parse_ipv6(text, host, port, address, why) : parse_ipv4(text, host, port, address, why);
 }
 
+bool address_from(const struct sockaddr_storage *name, struct address *address)
+{
+    const struct sockaddr_in *four = (const struct sockaddr_in *)name;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)name;
+    char host[INET6_ADDRSTRLEN];
+    char zone[IF_NAMESIZE] = "";
+    char text[ADDRESS_TEXT_BYTES] = "";
+    char why[ADDRESS_WHY_BYTES];
+    if (name->ss_family == AF_INET) {
+        inet_ntop(AF_INET, &four->sin_addr, host, sizeof host);
+        snprintf(text, sizeof text, "%s:%u", host, ntohs(four->sin_port));
+    } else if (name->ss_family == AF_INET6) {
+        inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof host);
+        bool zoned = six->sin6_scope_id != 0 && if_indextoname(six->sin6_scope_id, zone) != NULL;
+        snprintf(text, sizeof text, "[%s%s%s]:%u", host, zoned ? "%" : "", zone, ntohs(six->sin6_port));
+    } else if (name->ss_family == AF_UNIX) {
+        const struct sockaddr_un *file = (const struct sockaddr_un *)name;
+        snprintf(text, sizeof text, "unix:%.*s", (int)sizeof file->sun_path, file->sun_path);
+    }
+    return address_parse(text, address, why);
+}
+
 static bool is_wildcard(const struct address *address)
 {
     if (address->storage.ss_family == AF_INET) {

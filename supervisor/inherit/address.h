@@ -20,6 +20,10 @@ struct address {
  * why. */
 bool address_parse(const char *text, struct address *address, char why[ADDRESS_WHY_BYTES]);
 
+/* The address of a socket, as getsockname(2) gives it. False if no text of a configuration means it: another family, no
+ * name, an abstract one. */
+bool address_from(const struct sockaddr_storage *name, struct address *address);
+
 /* True if a socket that listens on ONE keeps another from listening on OTHER: the same address, or the same port and
  * one of them is the family's wildcard. IPv6 sockets are taken to be IPV6_V6ONLY. */
 bool address_collides(const struct address *one, const struct address *other);

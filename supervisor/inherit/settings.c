@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_BACKLOG = 4096, OPTIONS_MAX = 40 };
+enum { DEFAULT_BACKLOG = 4096, DEFAULT_MODE = 0666, OPTIONS_MAX = 40 };
 
 static const char default_user[] = "www-data";
 static const char default_listen[] = "0.0.0.0:8000";
@@ -212,6 +212,7 @@ static bool store_key(void *structure, cfg_t *section, const struct settings_key
     uint64_t number = 0;
     switch (key->kind) {
     case KIND_USER:
+    case KIND_GROUP:
     case KIND_PATH:
     case KIND_ERROR_LOG:
         return store_text(field, text);
@@ -224,6 +225,7 @@ static bool store_key(void *structure, cfg_t *section, const struct settings_key
     case KIND_DURATION:
     case KIND_SIZE:
     case KIND_BOOL:
+    case KIND_MODE:
         value_parse(key, text, &number, why); /* cannot fail: on_value has let it pass */
         store_number(field, key->size, number);
         return true;
@@ -268,6 +270,13 @@ static bool store_file_names(struct load *load)
     return good;
 }
 
+/* As an empty listen section for ADDRESS, said nowhere: FILE and LINE are for messages. */
+static bool store_plain_listener(struct listen_setting *listener, const char *address, const char *file, unsigned line)
+{
+    *listener = (struct listen_setting){.backlog = DEFAULT_BACKLOG, .mode = DEFAULT_MODE, .file = file, .line = line};
+    return store_text(&listener->address, address);
+}
+
 static bool store_listeners(struct load *load, cfg_t *cfg)
 {
     struct settings *settings = &load->whole->settings;
@@ -285,9 +294,9 @@ static bool store_listeners(struct load *load, cfg_t *cfg)
     }
     if (good && count == 0) {
         settings->listeners_count = 1;
-        settings->listeners[0] = (struct listen_setting){
-            .backlog = DEFAULT_BACKLOG, .file = load->whole->file_names[0], .line = load->scan->last_line};
-        good = store_text(&settings->listeners[0].address, default_listen);
+        settings->listens_by_default = true;
+        good = store_plain_listener(&settings->listeners[0], default_listen, load->whole->file_names[0],
+                                    load->scan->last_line);
     }
     return good;
 }
@@ -432,22 +441,50 @@ static void free_site(struct site_setting *site)
     free(site->root);
 }
 
+static void free_listeners(struct listen_setting *listeners, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(listeners[i].address);
+        free(listeners[i].owner);
+        free(listeners[i].group);
+    }
+    free(listeners);
+}
+
+bool settings_listen_on(struct settings *settings, const char *const addresses[], size_t count)
+{
+    if (!settings->listens_by_default) {
+        return true;
+    }
+    struct listen_setting *listeners = calloc(count, sizeof *listeners);
+    bool good = listeners != NULL;
+    for (size_t i = 0; good && i < count; i++) {
+        good =
+            store_plain_listener(&listeners[i], addresses[i], settings->listeners[0].file, settings->listeners[0].line);
+    }
+    if (!good) {
+        free_listeners(listeners, listeners != NULL ? count : 0);
+        return false;
+    }
+    free_listeners(settings->listeners, settings->listeners_count);
+    settings->listeners = listeners;
+    settings->listeners_count = count;
+    return true;
+}
+
 void settings_free(struct settings *settings)
 {
     if (settings == NULL) {
         return;
     }
     struct whole *whole = (struct whole *)settings;
-    for (size_t i = 0; i < settings->listeners_count; i++) {
-        free(settings->listeners[i].address);
-    }
+    free_listeners(settings->listeners, settings->listeners_count);
     for (size_t i = 0; i < settings->sites_count; i++) {
         free_site(&settings->sites[i]);
     }
     for (size_t i = 0; i < whole->file_names_count; i++) {
         free(whole->file_names[i]);
     }
-    free(settings->listeners);
     free(settings->sites);
     free(settings->user);
     free(settings->run_dir);

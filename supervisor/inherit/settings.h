@@ -15,6 +15,9 @@ enum { SETTINGS_LISTENERS_MAX = 64, SETTINGS_ERROR_BYTES = 1024 };
 struct listen_setting {
     char *address; /* as written: "0.0.0.0:8000", "[::]:8000", "unix:/run/perdure/http.sock" */
     int backlog;
+    unsigned mode; /* of a unix socket's file, as its owner and group */
+    char *owner;   /* NULL: the user who starts */
+    char *group;
     const char *file; /* where it was said, for messages; borrowed from the settings */
     unsigned line;
 };
@@ -62,6 +65,7 @@ struct settings {
     uint64_t body_limit;
     struct listen_setting *listeners;
     size_t listeners_count;
+    bool listens_by_default; /* no listen section says where */
     struct site_setting *sites;
     size_t sites_count;
 };
@@ -72,6 +76,10 @@ struct settings *settings_parse(int snapshot_fd, char error[SETTINGS_ERROR_BYTES
 
 /* Where the SNAPSHOT, a good one, sets KEY at the top, as messages say it: "FILE:LINE"; "FILE" if it does not. */
 void settings_place(int snapshot_fd, const char *key, char *place, size_t bytes);
+
+/* A configuration without a listen section shall mean these COUNT addresses (at least one) and not the default one.
+ * Does nothing to one that has any. False: no memory, nothing is changed. */
+bool settings_listen_on(struct settings *settings, const char *const addresses[], size_t count);
 
 void settings_free(struct settings *settings);
 

@@ -27,6 +27,22 @@ const char *settings_checked_by_default(const struct settings_checked *checked, 
 
 /* ---- listeners ---- */
 
+/* What only the file of a unix socket can have. */
+static bool check_file_keys(const struct settings_checked *checked, size_t ordinal, char *error)
+{
+    static const char *const names[] = {"mode", "owner", "group"};
+    const char *address = checked->settings->listeners[ordinal].address;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct config_place place =
+            config_scan_place(checked->scan, SCOPE_LISTEN, ordinal, settings_key_find(SCOPE_LISTEN, names[i]));
+        if (place.file != NULL && strncmp(address, "unix:", 5) != 0) {
+            return settings_error(error, place.file->name, place.line,
+                                  "%s is for unix sockets, and \"%s\" is none; take it out", names[i], address);
+        }
+    }
+    return true;
+}
+
 static bool check_listeners(const struct settings_checked *checked, char *error)
 {
     const struct settings *settings = checked->settings;
@@ -36,6 +52,9 @@ static bool check_listeners(const struct settings_checked *checked, char *error)
         char why[ADDRESS_WHY_BYTES];
         if (!address_parse(listener->address, &address[i], why)) {
             return settings_error(error, listener->file, listener->line, "listen %s", why);
+        }
+        if (!check_file_keys(checked, i, error)) {
+            return false;
         }
         for (size_t j = 0; j < i; j++) {
             const struct listen_setting *first = &settings->listeners[j];

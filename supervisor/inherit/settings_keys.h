@@ -19,6 +19,8 @@ enum settings_scope {
 /* What a key's value is, and so what C type its field has. */
 enum settings_kind {
     KIND_USER,        /* a user's name; char * */
+    KIND_GROUP,       /* a group's name; char * */
+    KIND_MODE,        /* permissions in octal; unsigned */
     KIND_WORKERS,     /* "auto" or a number; unsigned, 0 for auto */
     KIND_COUNT,       /* a plain number; unsigned or int */
     KIND_PATH,        /* an absolute path; char * */

@@ -5,6 +5,7 @@
 #include "supervisor/inherit/settings_keys.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,24 @@ static bool check_socket_directory(const struct settings_checked *checked, const
     return good;
 }
 
+/* A unix socket's owner and group exist. */
+static bool check_socket_owner(const struct settings_checked *checked, size_t ordinal, char *error)
+{
+    const struct listen_setting *listener = &checked->settings->listeners[ordinal];
+    bool has_owner = listener->owner == NULL || getpwnam(listener->owner) != NULL;
+    bool has_group = listener->group == NULL || getgrnam(listener->group) != NULL;
+    if (has_owner && has_group) {
+        return true;
+    }
+    const char *key = has_owner ? "group" : "owner";
+    const char *name = has_owner ? listener->group : listener->owner;
+    struct config_place place =
+        config_scan_place(checked->scan, SCOPE_LISTEN, ordinal, settings_key_find(SCOPE_LISTEN, key));
+    return settings_error(error, place.file->name, place.line,
+                          "%s = \"%s\": there is no such %s; write another, or make it with %s --system %s", key, name,
+                          has_owner ? "group" : "user", has_owner ? "addgroup" : "adduser", name);
+}
+
 static bool check_root(const struct settings_checked *checked, size_t ordinal, char *error)
 {
     const struct site_setting *site = &checked->settings->sites[ordinal];
@@ -91,7 +110,7 @@ bool settings_check_machine(const struct settings_checked *checked, char error[S
     bool good = check_user(checked, error) && check_log(checked, "error_log", settings->error_log, error) &&
                 check_log(checked, "access_log", settings->access_log, error);
     for (size_t i = 0; good && i < settings->listeners_count; i++) {
-        good = check_socket_directory(checked, &settings->listeners[i], error);
+        good = check_socket_directory(checked, &settings->listeners[i], error) && check_socket_owner(checked, i, error);
     }
     for (size_t i = 0; good && i < settings->sites_count; i++) {
         good = check_root(checked, i, error);

@@ -177,6 +177,31 @@ static bool check_user(const struct settings_key *key, const char *text, char wh
     return true;
 }
 
+static bool check_group(const struct settings_key *key, const char *text, char why[VALUE_WHY_BYTES])
+{
+    if (text[0] == '\0' || strlen(text) > USER_BYTES) {
+        return refuse(why, "%s = \"%.40s\" cannot be a group's name; write one of 1 to %d letters, as in getent group",
+                      key->name, text, USER_BYTES);
+    }
+    return true;
+}
+
+/* Three octal digits, as chmod(1) takes them; a zero may stand before them. */
+static bool parse_mode(const struct settings_key *key, const char *text, uint64_t *number, char why[VALUE_WHY_BYTES])
+{
+    size_t length = strlen(text);
+    if (strspn(text, "01234567") != length || length < 3 || length > 4 || (length == 4 && text[0] != '0')) {
+        return refuse(why,
+                      "%s = \"%.40s\" is not the permissions of a file; write three octal digits, such as \"0660\"",
+                      key->name, text);
+    }
+    *number = 0;
+    for (size_t i = 0; i < length; i++) {
+        *number = *number * 8 + (uint64_t)(text[i] - '0');
+    }
+    return true;
+}
+
 static bool check_file_name(const struct settings_key *key, const char *text, char why[VALUE_WHY_BYTES])
 {
     if (text[0] == '\0' || strcmp(text, ".") == 0 || strcmp(text, "..") == 0 || strchr(text, '/') != NULL ||
@@ -257,6 +282,10 @@ bool value_parse(const struct settings_key *key, const char *text, uint64_t *num
     switch (key->kind) {
     case KIND_USER:
         return check_user(key, text, why);
+    case KIND_GROUP:
+        return check_group(key, text, why);
+    case KIND_MODE:
+        return parse_mode(key, text, number, why);
     case KIND_WORKERS:
         return parse_workers(key, text, number, why);
     case KIND_COUNT:
@@ -290,6 +319,8 @@ void value_print(const struct settings_key *key, uint64_t number, char text[VALU
         snprintf(text, VALUE_TEXT_BYTES, "%s", number != 0 ? "true" : "false");
     } else if (key->kind == KIND_WORKERS && number == 0) {
         snprintf(text, VALUE_TEXT_BYTES, "auto");
+    } else if (key->kind == KIND_MODE) {
+        snprintf(text, VALUE_TEXT_BYTES, "%04" PRIo64, number);
     } else {
         print_number(units_of(key->kind), number, text);
     }

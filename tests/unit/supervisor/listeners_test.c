@@ -8,14 +8,18 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -48,7 +52,8 @@ static struct settings *wish(const char *one, const char *two, const char *three
     memset(&settings, 0, sizeof settings);
     settings.listeners = all;
     for (size_t i = 0; i < 3 && addresses[i] != NULL; i++) {
-        all[i] = (struct listen_setting){.address = (char *)(uintptr_t)addresses[i], .backlog = 16, .file = "f.conf"};
+        all[i] = (struct listen_setting){.address = (char *)(uintptr_t)addresses[i], .backlog = 16, .mode = 0666};
+        all[i].file = "f.conf";
         all[i].line = (unsigned)i + 1;
         settings.listeners_count++;
     }
@@ -303,6 +308,117 @@ static void a_unix_socket_is_open_to_all_and_removed_at_the_end(void **state)
     (void)state;
 }
 
+static mode_t mode_of(const char *address)
+{
+    struct stat is;
+    assert_int_equal(stat(address + 5, &is), 0);
+    return is.st_mode & 07777;
+}
+
+/* Whatever the umask is, before and after. */
+static void a_unix_socket_has_the_mode_that_was_asked_for(void **state)
+{
+    struct listeners none = {0};
+    struct listeners set;
+    const char *address = unix_address("mode.sock");
+    mode_t before = umask(0027);
+    struct settings *wanted = wish(address, NULL, NULL);
+    wanted->listeners[0].mode = 0606;
+    assert_int_equal(listeners_prepare(&none, wanted, &set, error), 0);
+    assert_int_equal(mode_of(address), 0606);
+    assert_int_equal(umask(before), 0027);
+    listeners_close(&set);
+    (void)state;
+}
+
+static void a_reload_changes_the_mode_in_place_and_puts_it_back_if_given_up(void **state)
+{
+    struct listeners none = {0};
+    struct listeners before;
+    struct listeners after;
+    const char *address = unix_address("change.sock");
+    assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &before, error), 0);
+    struct settings *wanted = wish(address, NULL, NULL);
+    wanted->listeners[0].mode = 0600;
+    assert_int_equal(listeners_prepare(&before, wanted, &after, error), 0);
+    assert_int_equal(after.all[0].fd, before.all[0].fd);
+    assert_int_equal(mode_of(address), 0600);
+    listeners_abandon(&before, &after);
+    assert_int_equal(mode_of(address), 0666);
+    wanted = wish(address, "192.0.2.1:8000", NULL); /* refused for another reason */
+    wanted->listeners[0].mode = 0600;
+    assert_int_equal(listeners_prepare(&before, wanted, &after, error), -1);
+    assert_int_equal(mode_of(address), 0666);
+    listeners_close(&before);
+    (void)state;
+}
+
+static void an_owner_that_is_gone_is_refused(void **state)
+{
+    struct listeners none = {0};
+    struct listeners set;
+    struct stat is;
+    const char *address = unix_address("owner.sock");
+    struct settings *wanted = wish(address, NULL, NULL);
+    wanted->listeners[0].owner = (char *)(uintptr_t) "nobody-of-that-name";
+    assert_int_equal(listeners_prepare(&none, wanted, &set, error), -1);
+    assert_non_null(strstr(error, "owner or group does not exist"));
+    assert_int_equal(stat(address + 5, &is), -1);
+    (void)state;
+}
+
+static void a_living_socket_of_another_kind_is_not_removed(void **state)
+{
+    struct listeners none = {0};
+    struct listeners set;
+    struct stat is;
+    const char *address = unix_address("datagrams.sock");
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    snprintf(name.sun_path, sizeof name.sun_path, "%.100s", address + 5);
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
+    assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &set, error), -1);
+    assert_non_null(strstr(error, "cannot be told: Protocol wrong type for socket; remove it if none does"));
+    assert_int_equal(stat(address + 5, &is), 0);
+    close(fd);
+    (void)state;
+}
+
+/* Another perdure that starts at the same time: its socket looked stale, and its file was removed. */
+static void one_that_is_bound_and_does_not_listen_yet_is_waited_for(void **state)
+{
+    struct listeners none = {0};
+    struct listeners set;
+    const char *address = unix_address("slow.sock");
+    int ends[2];
+    char bound = 0;
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nothing running */
+        struct sockaddr_un name = {.sun_family = AF_UNIX};
+        struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+        snprintf(name.sun_path, sizeof name.sun_path, "%.100s", address + 5);
+        int guard = socket_file_guard(name.sun_path);
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        bound = bind(fd, (struct sockaddr *)&name, sizeof name) == 0 && write(ends[1], "b", 1) == 1;
+        nanosleep(&pause, NULL); /* so slow is this one */
+        listen(fd, 1);
+        close(guard);
+        while (read(ends[0], &bound, 1) < 0) { /* until the test is over */
+        }
+        _exit(0);
+    }
+    assert_int_equal(read(ends[0], &bound, 1), 1);
+    assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &set, error), -1);
+    assert_non_null(strstr(error, "is in use by pid"));
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(ends[0]);
+    close(ends[1]);
+    (void)state;
+}
+
 static void a_stale_unix_socket_is_replaced_a_living_one_is_not(void **state)
 {
     struct listeners none = {0};
@@ -311,7 +427,9 @@ static void a_stale_unix_socket_is_replaced_a_living_one_is_not(void **state)
     const char *address = unix_address("b.sock");
     assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &first, error), 0);
     assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &second, error), -1);
-    assert_non_null(strstr(error, "a process listens on it"));
+    char says[256];
+    snprintf(says, sizeof says, "f.conf:1: %s is in use by pid %d (listeners_test); stop that", address, (int)getpid());
+    assert_non_null(strstr(error, says));
     close(first.all[0].fd); /* as if killed: the file stays */
     assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &second, error), 0);
     listeners_close(&second);
@@ -351,6 +469,75 @@ static void a_file_that_is_no_longer_ours_stays(void **state)
     (void)state;
 }
 
+/* A socket as systemd would give it. */
+static struct listeners given_one(const char *address)
+{
+    struct listeners none = {0};
+    struct listeners set;
+    assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &set, error), 0);
+    set.all[0].given = 1;
+    set.all[0].backlog = 0;
+    set.all[0].file = (struct socket_file){0};
+    return set;
+}
+
+static void a_given_socket_is_used_rested_used_again_and_never_closed(void **state)
+{
+    const char *address = free_address();
+    const char *other = free_address();
+    struct listeners given = given_one(address);
+    struct listeners used;
+    struct listeners rested;
+    int32_t fds[CONTRACT_LISTENERS_MAX];
+    assert_int_equal(listeners_prepare(&given, wish(other, address, NULL), &used, error), 0);
+    listeners_commit(&given, &used);
+    assert_int_equal(used.all[1].fd, given.all[0].fd);
+    assert_int_equal(listeners_fds(&used, fds), 2);
+    assert_int_equal(listeners_prepare(&used, wish(other, NULL, NULL), &rested, error), 0);
+    listeners_commit(&used, &rested);
+    assert_int_equal(listeners_fds(&rested, fds), 1);
+    assert_true(answers(address)); /* in its queue, as long as its giver wants it so */
+    assert_int_equal(listeners_prepare(&rested, wish(address, NULL, NULL), &used, error), 0);
+    listeners_commit(&rested, &used);
+    assert_int_equal(used.all[0].fd, given.all[0].fd);
+    assert_false(used.all[0].resting);
+    listeners_close(&used);
+    assert_true(answers(address));
+    close(given.all[0].fd);
+    (void)state;
+}
+
+static void more_than_there_is_room_for_is_refused(void **state)
+{
+    struct listeners given = {.count = CONTRACT_LISTENERS_MAX};
+    struct listeners set;
+    const char *address = free_address();
+    for (unsigned i = 0; i < given.count; i++) {
+        given.all[i] = (struct listener){.fd = (int)i + 1000, .given = 1};
+        snprintf(given.all[i].address, LISTENER_ADDRESS_BYTES, "127.0.0.1:%u", i + 1);
+    }
+    assert_int_equal(listeners_prepare(&given, wish(address, NULL, NULL), &set, error), -1);
+    assert_non_null(strstr(error, "65 sockets are too many with those that were given"));
+    assert_false(answers(address));
+    (void)state;
+}
+
+static void a_given_sockets_file_is_not_touched(void **state)
+{
+    const char *address = unix_address("given.sock");
+    struct listeners given = given_one(address);
+    struct listeners set;
+    struct settings *wanted = wish(address, NULL, NULL);
+    wanted->listeners[0].mode = 0600;
+    assert_int_equal(listeners_prepare(&given, wanted, &set, error), 0);
+    listeners_commit(&given, &set);
+    assert_int_equal(mode_of(address), 0666);
+    listeners_close(&set);
+    assert_int_equal(mode_of(address), 0666);
+    close(given.all[0].fd);
+    (void)state;
+}
+
 static void a_listener_that_was_shut_down_is_mended(void **state)
 {
     struct listeners none = {0};
@@ -363,6 +550,29 @@ static void a_listener_that_was_shut_down_is_mended(void **state)
     assert_int_equal(listeners_mend(&set), 1);
     assert_true(answers(address));
     listeners_close(&set);
+    (void)state;
+}
+
+/* listen(2) does not undo it, and SO_ACCEPTCONN goes on saying 1. */
+static void a_unix_listener_that_was_shut_down_is_bound_anew(void **state)
+{
+    struct listeners none = {0};
+    struct listeners broken;
+    struct listeners set;
+    struct stat is;
+    const char *address = unix_address("broken.sock");
+    assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &broken, error), 0);
+    assert_false(listeners_want_renewal(&broken));
+    shutdown(broken.all[0].fd, SHUT_RD);
+    assert_int_equal(listeners_mend(&broken), 0);
+    assert_true(listeners_want_renewal(&broken));
+    assert_int_equal(listeners_prepare(&broken, wish(address, NULL, NULL), &set, error), 0);
+    assert_int_not_equal(set.all[0].fd, broken.all[0].fd);
+    listeners_commit(&broken, &set);
+    assert_false(listeners_want_renewal(&set));
+    assert_int_equal(stat(address + 5, &is), 0);
+    listeners_close(&set);
+    assert_int_equal(stat(address + 5, &is), -1);
     (void)state;
 }
 
@@ -394,10 +604,19 @@ int main(void)
         cmocka_unit_test(a_port_that_looks_free_is_explained),
         cmocka_unit_test(other_causes_have_words_too),
         cmocka_unit_test(a_unix_socket_is_open_to_all_and_removed_at_the_end),
+        cmocka_unit_test(a_unix_socket_has_the_mode_that_was_asked_for),
+        cmocka_unit_test(a_reload_changes_the_mode_in_place_and_puts_it_back_if_given_up),
+        cmocka_unit_test(an_owner_that_is_gone_is_refused),
+        cmocka_unit_test(a_living_socket_of_another_kind_is_not_removed),
+        cmocka_unit_test(one_that_is_bound_and_does_not_listen_yet_is_waited_for),
         cmocka_unit_test(a_stale_unix_socket_is_replaced_a_living_one_is_not),
         cmocka_unit_test(what_is_not_a_socket_is_never_removed),
         cmocka_unit_test(a_file_that_is_no_longer_ours_stays),
+        cmocka_unit_test(a_given_socket_is_used_rested_used_again_and_never_closed),
+        cmocka_unit_test(more_than_there_is_room_for_is_refused),
+        cmocka_unit_test(a_given_sockets_file_is_not_touched),
         cmocka_unit_test(a_listener_that_was_shut_down_is_mended),
+        cmocka_unit_test(a_unix_listener_that_was_shut_down_is_bound_anew),
         cmocka_unit_test(a_descriptor_that_is_something_else_is_not_sound),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);

@@ -48,6 +48,15 @@ static void the_same_settings_are_no_change(void **state)
     expect_changes("listen \"[0::1]:80\" { }\n" SITE, "listen \"[::1]:80\" { backlog = 4096 }\n" SITE, 0, "");
 }
 
+static void a_sockets_permissions_show_as_they_are_written(void **state)
+{
+    (void)state;
+    expect_changes("listen \"unix:/tmp/x\" { }\n" SITE,
+                   "listen \"unix:/tmp/x\" { mode = 660 owner = \"nobody\" group = \"daemon\" }\n" SITE, 3,
+                   "listen unix:/tmp/x: mode 0666 -> 0660\nlisten unix:/tmp/x: owner none -> nobody\n"
+                   "listen unix:/tmp/x: group none -> daemon\n");
+}
+
 static void plain_values_show_before_and_after(void **state)
 {
     (void)state;
@@ -137,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_settings_are_no_change),
+        cmocka_unit_test(a_sockets_permissions_show_as_they_are_written),
         cmocka_unit_test(plain_values_show_before_and_after),
         cmocka_unit_test(listeners_come_and_go),
         cmocka_unit_test(sites_come_and_go),

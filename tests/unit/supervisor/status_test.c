@@ -140,7 +140,8 @@ static void the_json_has_what_programs_rely_on(void **state)
         "\"supervisor\":{\"pid\":100,",
         "\"uptime_ms\":120000",
         "\"generation\":4",
-        "\"listeners\":[{\"address\":\"0.0.0.0:8000\",\"backlog\":0},{\"address\":\"[::]:8000\",",
+        "\"listeners\":[{\"address\":\"0.0.0.0:8000\",\"backlog\":0,\"given\":false,\"resting\":false},{\"address\":\"["
+        "::]:8000\",",
         "{\"slot\":0,\"pid\":101,\"keeper_pid\":102,\"state\":\"serving\",",
         "\"age_ms\":60000",
         "\"connections\":7",

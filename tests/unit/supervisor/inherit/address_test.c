@@ -174,6 +174,26 @@ static void two_listeners_collide_as_bind_would_say(void **state)
     assert_false(collide("unix:/a", "0.0.0.0:80"));
 }
 
+/* What getsockname(2) says of a socket is the text that a configuration would have. */
+static void a_sockets_name_is_its_text(void **state)
+{
+    static const char *const texts[] = {"127.0.0.1:80",    "0.0.0.0:65535",   "[::]:8000",
+                                        "[2001:db8::1]:1", "[fe80::1%lo]:80", "unix:/run/x.sock"};
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct address parsed;
+        struct address again;
+        char why[ADDRESS_WHY_BYTES];
+        assert_true(address_parse(texts[i], &parsed, why));
+        assert_true(address_from(&parsed.storage, &again));
+        assert_string_equal(again.text, texts[i]);
+    }
+    struct address none;
+    struct sockaddr_storage abstract = {.ss_family = AF_UNIX}, other = {.ss_family = AF_NETLINK};
+    assert_false(address_from(&abstract, &none));
+    assert_false(address_from(&other, &none));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +204,7 @@ int main(void)
         cmocka_unit_test(the_longest_unix_path_is_107_bytes),
         cmocka_unit_test(what_is_no_address_is_refused_with_a_remedy),
         cmocka_unit_test(a_long_text_is_refused_and_not_overrun),
+        cmocka_unit_test(a_sockets_name_is_its_text),
         cmocka_unit_test(two_listeners_collide_as_bind_would_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,6 +235,9 @@ static void every_value_arrives_in_its_field(void **state)
     assert_string_equal(settings->listeners[1].address, "[::1]:8001");
     assert_int_equal(settings->listeners[1].backlog, 4096);
     assert_string_equal(settings->listeners[2].address, "unix:/tmp/perdure-every-key.sock");
+    assert_int_equal(settings->listeners[2].mode, 0640);
+    assert_string_equal(settings->listeners[2].owner, "nobody");
+    assert_string_equal(settings->listeners[2].group, "daemon");
     assert_int_equal(settings->sites_count, 2);
     const struct site_setting *site = &settings->sites[0];
     assert_int_equal(site->line, 26);
@@ -395,6 +398,43 @@ static void bounds_are_allowed_and_what_is_beyond_is_not(void **state)
         assert_false(value_parse(&keys[i], text, &number, why));
         assert_non_null(strstr(why, low));
     }
+}
+
+static void permissions_are_octal(void **state)
+{
+    static const char *const good[] = {"0660", "660"}, *const bad[] = {"", "66", "0668", "1777", "06660", "rw", "-660"};
+    const struct settings_key *key = settings_key_find(SCOPE_LISTEN, "mode");
+    char text[VALUE_TEXT_BYTES], why[VALUE_WHY_BYTES];
+    uint64_t number;
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(value_parse(key, good[i], &number, why));
+        assert_int_equal(number, 0660);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(value_parse(key, bad[i], &number, why));
+        assert_non_null(strstr(why, "write three octal digits"));
+    }
+    value_print(key, 0660, text);
+    assert_string_equal(text, "0660");
+}
+
+/* Sockets that were given stand for the default address, and for no other. */
+static void only_the_default_address_gives_way(void **state)
+{
+    static const char *const given[] = {"127.0.0.1:81", "unix:/run/x.sock"};
+    struct settings *silent = load("t", "site \"*\" { root = \"/\" }\n");
+    struct settings *explicit = load("t", "listen \"0.0.0.0:8000\" { }\nsite \"*\" { root = \"/\" }\n");
+    (void)state;
+    assert_true(settings_listen_on(silent, given, 2));
+    assert_true(settings_listen_on(explicit, given, 2));
+    assert_int_equal(silent->listeners_count, 2);
+    assert_string_equal(silent->listeners[1].address, given[1]);
+    assert_int_equal(silent->listeners[1].backlog, 4096);
+    assert_int_equal(explicit->listeners_count, 1);
+    assert_string_equal(explicit->listeners[0].address, "0.0.0.0:8000");
+    settings_free(silent);
+    settings_free(explicit);
 }
 
 static void numbers_are_printed_in_their_nicest_unit(void **state)
@@ -662,7 +702,8 @@ static void the_default_config_shows_every_key_and_its_default(void **state)
             fail_msg("etc/perdure.conf does not show %s", keys[i].name);
         }
         bool computed = geteuid() != 0 && (keys[i].kind == KIND_USER || strcmp(keys[i].name, "run_dir") == 0);
-        if (at != NULL && !computed && keys[i].kind != KIND_ALIASES && keys[i].kind != KIND_HEADERS) {
+        bool of_a_file = keys[i].scope == SCOPE_LISTEN && keys[i].kind != KIND_COUNT; /* and the default is a port */
+        if (at != NULL && !computed && !of_a_file && keys[i].kind != KIND_ALIASES && keys[i].kind != KIND_HEADERS) {
             *at = ' ';
         }
     }
@@ -698,6 +739,8 @@ int main(void)
         cmocka_unit_test(a_nul_byte_is_refused),
         cmocka_unit_test(a_word_may_have_some_kilobytes_and_not_more),
         cmocka_unit_test(bounds_are_allowed_and_what_is_beyond_is_not),
+        cmocka_unit_test(permissions_are_octal),
+        cmocka_unit_test(only_the_default_address_gives_way),
         cmocka_unit_test(numbers_are_printed_in_their_nicest_unit),
         cmocka_unit_test(a_slip_is_met_with_the_nearest_key),
         cmocka_unit_test(random_bytes_are_refused),

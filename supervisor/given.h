@@ -1,0 +1,22 @@
+/* given.h — the sockets that whoever started us gave us: LISTEN_FDS, the protocol of sd_listen_fds(3).
+ *
+ * They are never closed by us, nor are their files touched: see listeners.h. */
+#ifndef PERDURE_GIVEN_H
+#define PERDURE_GIVEN_H
+
+#include "supervisor/inherit/settings.h"
+#include "supervisor/listeners.h"
+
+#include <stdbool.h>
+
+/* Take the sockets if LISTEN_PID is this process, and remove the variables from the environment: they are meant for
+ * nobody else. What is of no use is left alone, with a warning on standard error. Call first of all, once. */
+void given_take(struct listeners *given);
+
+/* The highest descriptor in GIVEN; 2 if there is none. */
+int given_last_fd(const struct listeners *given);
+
+/* SETTINGS without a listen section mean the given sockets among LISTENERS, if there are any. False: no memory. */
+bool given_are_meant(struct settings *settings, const struct listeners *listeners);
+
+#endif
