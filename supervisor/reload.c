@@ -215,6 +215,7 @@ static void start(struct supervisor *s, enum control_verb verb)
     s->reload.verb = verb;
     s->ledger->rolling_verb = verb;
     s->reload.program_fd = -1;
+    s->reload.renews = false;
     log_info("%s: asked for by %s%s", control_verb_name[verb], s->ledger->asked.by,
              s->ledger->asked.count > 1 ? " and others" : "");
     notify_reloading();
@@ -313,7 +314,7 @@ static void compare(struct supervisor *s, int snapshot_fd)
     enum change change = change_weigh(s, snapshot_fd, &next, text, sizeof text);
     if (change == CHANGE_REFUSED) {
         refuse(s, text);
-    } else if (change == CHANGE_NONE && s->reload.verb == CONTROL_RELOAD) {
+    } else if (change == CHANGE_NONE && s->reload.verb == CONTROL_RELOAD && !s->reload.renews) {
         s->reload.stage = RELOAD_NOT;
         reload_answer(s, 0, RELOAD_IDENTICAL);
     } else if (listeners_prepare(&s->ledger->listeners, next, &listeners, error) == 0) {
@@ -324,6 +325,18 @@ static void compare(struct supervisor *s, int snapshot_fd)
     }
     settings_free(next);
     close_fd(&snapshot_fd);
+}
+
+void reload_renew(struct supervisor *s)
+{
+    if (is_under_way(s)) {
+        return;
+    }
+    s->reload.verb = CONTROL_RELOAD;
+    s->ledger->rolling_verb = CONTROL_RELOAD;
+    s->reload.program_fd = -1;
+    s->reload.renews = true;
+    compare(s, fcntl(s->ledger->present.snapshot_fd, F_DUPFD_CLOEXEC, 3));
 }
 
 /* ---- what the helpers say ---- */

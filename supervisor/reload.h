@@ -19,6 +19,10 @@ void reload_turn(struct supervisor *s);
 /* In a new image: go on with what the ledger says was asked for. */
 void reload_adopt(struct supervisor *s);
 
+/* Roll to the same configuration once more, with sockets that are bound anew where that is needed. Does nothing while a
+ * reload is under way. */
+void reload_renew(struct supervisor *s);
+
 /* The process that checks or reads has finished (its pipe hung up), or its time is over. */
 void reload_hear(struct supervisor *s);
 

@@ -35,7 +35,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { EVENTS_AT_ONCE = 64, MEND_MS = 1000 };
+enum { EVENTS_AT_ONCE = 64, MEND_MS = 1000, RENEW_MS = 10000 };
 
 /* ---- the signals, see perdure(8) ---- */
 
@@ -252,13 +252,22 @@ static void on_event(struct supervisor *s, uint64_t data)
     }
 }
 
-static void mend_listeners(struct supervisor *s)
+/* Returns when it wants to look again. */
+static uint64_t mend_listeners(struct supervisor *s)
 {
     uint64_t now = clock_now().ms;
-    if (s->phase == PHASE_RUNNING && now >= s->mended_ms + MEND_MS) {
+    if (s->phase != PHASE_RUNNING) {
+        return UINT64_MAX;
+    }
+    if (now >= s->mended_ms + MEND_MS) {
         s->mended_ms = now;
         listeners_mend(&s->ledger->listeners);
+        if (now >= s->renew_ms && listeners_want_renewal(&s->ledger->listeners)) {
+            s->renew_ms = now + RENEW_MS;
+            reload_renew(s);
+        }
     }
+    return s->mended_ms + MEND_MS;
 }
 
 /* Whatever the clock or the new state of things asks for. Returns how long the loop may sleep. */
@@ -267,14 +276,15 @@ static int tend_all(struct supervisor *s)
     reload_clock(s);
     preview_clock(s);
     check_start(s);
+    uint64_t mend_ms = mend_listeners(s); /* may begin a roll */
     roll_turn(s);
     reload_turn(s);
     scale_turn(s);
     hang_check(s);
-    mend_listeners(s);
     uint64_t told_ms = watchdog_turn(s);
     uint64_t nearest = tend_clock(s);
     nearest = told_ms < nearest ? told_ms : nearest;
+    nearest = mend_ms < nearest ? mend_ms : nearest;
     uint64_t now = clock_now().ms;
     uint64_t sleep_ms = nearest > now ? nearest - now : 0;
     uint64_t period_ms = s->phase == PHASE_ENDING ? 50 : hang_period_ms(s);

@@ -41,6 +41,7 @@ enum reload_stage {
 struct reload {
     enum reload_stage stage;
     enum control_verb verb;
+    bool renews; /* the same configuration once more, for new sockets */
     struct snapshot_taking taking;
     struct program_check check;
     int program_fd;       /* a restart's new worker program, else -1 */
@@ -76,6 +77,7 @@ struct supervisor {
     uint64_t mended_ms;
     uint64_t watchdog_told_ms; /* when the service manager was told last; watchdog.c alone uses these two */
     bool watchdog_starved;
+    uint64_t renew_ms; /* no listener is bound anew before this instant */
     struct reload reload;
     struct preview preview;
     struct stranger strangers[STRANGERS_MAX];

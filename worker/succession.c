@@ -200,9 +200,13 @@ static int socket_option(int fd, int option)
     return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
 }
 
+/* A listener that somebody shut down has SO_ACCEPTCONN 0 as well, but it has no peer. */
 static bool is_stream_connection(int fd)
 {
-    return socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 0;
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    return socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 0 &&
+           getpeername(fd, (struct sockaddr *)&peer, &length) == 0;
 }
 
 /* FD is open and no slot speaks of it: just accepted, or of no use any more. */
