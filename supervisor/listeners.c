@@ -156,8 +156,13 @@ void listeners_explain(const struct listen_setting *setting, const char *address
 {
     char why[LISTENERS_ERROR_BYTES / 2];
     struct listener listener = {.rights = {.owner = SOCKET_FILE_AS_IT_IS, .group = SOCKET_FILE_AS_IT_IS}};
+    const char *path = unix_path(address);
     snprintf(listener.address, sizeof listener.address, "%s", address);
-    why_not(&listener, number, why, sizeof why);
+    if (path != NULL && number == EADDRINUSE && !socket_file_is_other(path)) {
+        snprintf(why, sizeof why, "is in use: somebody listens on it"); /* to ask who, one would have to connect */
+    } else {
+        why_not(&listener, number, why, sizeof why);
+    }
     explain(setting, address, why, error);
 }
 

@@ -53,7 +53,8 @@ void listeners_plan(const struct listeners *present, const struct settings *sett
 int listeners_prepare(const struct listeners *present, const struct settings *settings, struct listeners *next,
                       char error[LISTENERS_ERROR_BYTES]);
 
-/* Why SETTING's ADDRESS cannot be listened on, by the errno NUMBER: "FILE:LINE: …: cause; remedy" into error. */
+/* Why SETTING's ADDRESS could not be listened on, by the errno NUMBER: "FILE:LINE: …: cause; remedy" into error. Nobody
+ * notices that it was asked. */
 void listeners_explain(const struct listen_setting *setting, const char *address, int number,
                        char error[LISTENERS_ERROR_BYTES]);
 
