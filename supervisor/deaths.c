@@ -6,11 +6,15 @@
 #include "supervisor/channels.h"
 #include "supervisor/hear.h"
 #include "supervisor/inherit/log.h"
+#include "supervisor/own_keeper.h"
 #include "supervisor/preview.h"
 #include "supervisor/reap.h"
 #include "supervisor/reload.h"
 #include "supervisor/roll.h"
 #include "supervisor/tend.h"
+
+#include <signal.h>
+#include <sys/wait.h>
 
 /* W is dead: who keeps its connections now? If it was only on its way, that is its predecessor's keeper; its own one,
  * which has the very same descriptors, only if that is dead. */
@@ -28,8 +32,21 @@ static void settle_keeper(struct supervisor *s, struct worker *w)
     watch_close(s, &w->next_control_fd);
 }
 
+/* W was not our child: how it ended, it may have said itself. A wait status. */
+static int status_of_orphan(const struct supervisor *s, const struct worker *w)
+{
+    uint32_t words = s->cells[w->slot].header != NULL ? cell_last_words(&s->cells[w->slot]) : 0;
+    if (words == CELL_ENDED_WELL) {
+        return W_EXITCODE(0, 0);
+    }
+    return W_EXITCODE(0, words > 0 && words < NSIG ? (int)words : SIGKILL);
+}
+
 void deaths_worker(struct supervisor *s, struct worker *w, int status)
 {
+    if (status == REAP_UNKNOWN) {
+        status = status_of_orphan(s, w);
+    }
     struct succession_death death = reap_death(status, &s->ledger->oom_kills);
     bool was_ready = w->state != WORKER_STARTING && w->state != WORKER_ADOPTING;
     int64_t lived_ms = was_ready ? (int64_t)(clock_now().ms - w->ready_ms) : -1;
@@ -145,6 +162,11 @@ static void died(struct supervisor *s, pid_t pid, int status)
     }
 }
 
+void deaths_found(struct supervisor *s, pid_t pid)
+{
+    died(s, pid, REAP_UNKNOWN);
+}
+
 bool deaths_reap(struct supervisor *s)
 {
     for (;;) {
@@ -153,9 +175,12 @@ bool deaths_reap(struct supervisor *s)
         if (pid <= 0) {
             return pid == 0;
         }
-        if (!reload_reaps(s, pid) && !preview_reaps(s, pid)) {
-            died(s, pid, status);
-            reap(pid);
+        if (reload_reaps(s, pid) || preview_reaps(s, pid)) {
+            continue;
         }
+        if (!own_keeper_reaps(s, pid)) {
+            died(s, pid, status);
+        }
+        reap(pid);
     }
 }

@@ -10,4 +10,7 @@ bool deaths_reap(struct supervisor *s);
 /* W's process, which was reaped, ended with STATUS, as waitpid(2) has it. */
 void deaths_worker(struct supervisor *s, struct worker *w, int status);
 
+/* PID of the ledger is gone, and nobody saw how. */
+void deaths_found(struct supervisor *s, pid_t pid);
+
 #endif

@@ -27,6 +27,9 @@ static bool take_stranger(struct supervisor *s, pid_t pid, int *status)
 static void hear_forked(struct supervisor *s, struct worker *w, pid_t pid)
 {
     int status;
+    if (w->state == WORKER_ADOPTING && w->pid == 0 && reap_is_ours(pid)) {
+        w->pid = pid; /* that it is there, we knew by its channel */
+    }
     if (w->state != WORKER_SUCCEEDING) {
         return;
     }
@@ -151,7 +154,8 @@ static bool hear_one(struct supervisor *s, struct worker *w, const int32_t *fd, 
         watch_stop(s, *fd); /* nobody holds the other end; what follows from that, reaping tells */
         if (fd == &w->keeper_fd && w->state == WORKER_SUCCEEDING) {
             tend_event(s, w, EVENT_KEEPER_DIED);
-        } else if (fd == &w->next_control_fd && w->state == WORKER_ADOPTING && w->pid == 0) {
+        } else if (fd == &w->next_control_fd && w->pid == 0 &&
+                   (w->state == WORKER_ADOPTING || w->state == WORKER_STARTING)) {
             /* The successor that we await was never forked: its keeper died with the order unread, and for a moment
              * the kernel still held the descriptors that came with it. */
             deaths_worker(s, w, SIGKILL);

@@ -16,7 +16,7 @@
 #define LEDGER_VARIABLE "PERDURE_LEDGER"
 enum {
     LEDGER_MAGIC = 0x50455244,
-    LEDGER_VERSION = 4, /* raised with every change of a structure in here, workers.h or listeners.h */
+    LEDGER_VERSION = 5, /* raised with every change of a structure in here, workers.h or listeners.h */
     LEDGER_RESULT_BYTES = 4096,
     LEDGER_WHO_BYTES = 96,
     LEDGER_COMMAND_BYTES = 4096,
@@ -73,12 +73,18 @@ struct ledger {
     uint64_t bytes; /* sizeof, so that a change nobody numbered is noticed */
 
     int32_t supervisor_pid;
-    uint32_t foreground;   /* 0: started in the background */
-    int64_t started;       /* seconds since the epoch */
-    uint64_t started_ms;   /* on clock_now()'s clock */
-    uint32_t images;       /* how many images of the supervisor there were before this one */
-    uint32_t rolling;      /* enum ledger_rolling */
-    uint32_t rolling_verb; /* enum control_verb that asked for it */
+    uint32_t foreground;       /* 0: started in the background */
+    int64_t started;           /* seconds since the epoch */
+    uint64_t started_ms;       /* on clock_now()'s clock */
+    uint32_t images;           /* how many images of the supervisor there were before this one */
+    uint32_t takeovers;        /* how many of them took over from one that died */
+    uint32_t phase;            /* enum supervisor_phase */
+    uint64_t stop_deadline_ms; /* STOPPING */
+    int32_t keeper_pid;        /* of the supervisor's own keeper; 0: none */
+    int32_t keeper_fd;         /* our end of its channel */
+    uint64_t died_us;          /* when the keeper saw that the supervisor had died */
+    uint32_t rolling;          /* enum ledger_rolling */
+    uint32_t rolling_verb;     /* enum control_verb that asked for it */
 
     uint32_t generation; /* the highest number given out */
     uint32_t crashes;    /* of the present edition's young workers, while it is on trial */

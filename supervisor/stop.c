@@ -51,8 +51,8 @@ void stop_ask(struct supervisor *s)
     notify_stopping();
     reload_cancel(s);
     preview_cancel(s);
-    s->phase = PHASE_STOPPING;
-    s->stop_deadline_ms = clock_now().ms + s->settings->stop_timeout_ms;
+    supervisor_enter(s, PHASE_STOPPING);
+    s->ledger->stop_deadline_ms = clock_now().ms + s->settings->stop_timeout_ms;
     close_listeners(s);
     each_worker(s, stop_worker);
 }
@@ -70,9 +70,23 @@ void stop_now(struct supervisor *s)
     if (s->phase != PHASE_STARTING) {
         log_info("stopping now");
     }
-    s->phase = PHASE_ENDING;
+    supervisor_enter(s, PHASE_ENDING);
     close_listeners(s);
     each_worker(s, tend_kill);
+}
+
+void stop_resume(struct supervisor *s)
+{
+    s->phase = (enum supervisor_phase)s->ledger->phase;
+    if (s->phase == PHASE_STOPPING) {
+        close_listeners(s);
+        each_worker(s, stop_worker);
+    } else if (s->phase == PHASE_ENDING) {
+        close_listeners(s);
+        each_worker(s, tend_kill);
+    } else {
+        supervisor_enter(s, PHASE_RUNNING);
+    }
 }
 
 /* Children that no slot knows: a keeper whose worker died before either could speak. Every child of ours is to go. */
@@ -91,7 +105,7 @@ static void kill_strangers(void)
 
 bool stop_turn(struct supervisor *s)
 {
-    if (s->phase == PHASE_STOPPING && clock_now().ms >= s->stop_deadline_ms + GRACE_MS) {
+    if (s->phase == PHASE_STOPPING && clock_now().ms >= s->ledger->stop_deadline_ms + GRACE_MS) {
         log_warn("stop_timeout is over: what is still under way is cut");
         stop_now(s);
     }

@@ -9,18 +9,20 @@
 #include "supervisor/deaths.h"
 #include "supervisor/hang.h"
 #include "supervisor/hear.h"
+#include "supervisor/image.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/notify.h"
+#include "supervisor/own_keeper.h"
 #include "supervisor/preview.h"
 #include "supervisor/reap.h"
 #include "supervisor/reload.h"
 #include "supervisor/relog.h"
-#include "supervisor/restart.h"
 #include "supervisor/roll.h"
 #include "supervisor/scale.h"
 #include "supervisor/status.h"
 #include "supervisor/stop.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/takeover.h"
 #include "supervisor/tend.h"
 #include "supervisor/watchdog.h"
 
@@ -197,7 +199,7 @@ static void say_serving(const struct supervisor *s)
 /* All workers of the first generation are ready. */
 static void begin_to_run(struct supervisor *s)
 {
-    s->phase = PHASE_RUNNING;
+    supervisor_enter(s, PHASE_RUNNING);
     roll_prove(s);
     say_serving(s);
     if (s->ledger->error_log_is_syslog) {
@@ -234,6 +236,8 @@ static void check_start(struct supervisor *s)
 static void on_event(struct supervisor *s, uint64_t data)
 {
     switch ((enum watch_kind)(data >> 32)) {
+    case WATCH_ORPHANS:
+        return; /* the loop reaps in every turn */
     case WATCH_SIGNALS:
         read_signals(s);
         return;
@@ -281,6 +285,8 @@ static int tend_all(struct supervisor *s)
     reload_turn(s);
     scale_turn(s);
     hang_check(s);
+    own_keeper_turn(s);
+    control_keep(s->control, &s->ledger->control);
     uint64_t told_ms = watchdog_turn(s);
     uint64_t nearest = tend_clock(s);
     nearest = told_ms < nearest ? told_ms : nearest;
@@ -328,6 +334,7 @@ static struct supervisor *supervisor_new(void)
         die("no memory");
     }
     s->ledger_fd = s->epoll_fd = s->signal_fd = s->ready_fd = -1;
+    s->keepers_fds[0] = s->keepers_fds[1] = -1;
     s->reload.program_fd = -1;
     for (size_t i = 0; i < WORKERS_MAX; i++) {
         s->cells[i].fd = -1;
@@ -350,6 +357,12 @@ static void supervisor_free(struct supervisor *s)
         munmap(s->ledger, sizeof *s->ledger);
     }
     free(s);
+}
+
+void supervisor_enter(struct supervisor *s, enum supervisor_phase phase)
+{
+    s->phase = phase;
+    s->ledger->phase = phase;
 }
 
 static int run_until_stopped(struct supervisor *s)
@@ -384,15 +397,14 @@ int supervise(const struct supervise_options *options)
 
 bool supervise_is_resumed(void)
 {
-    return restart_is_resumed();
+    return image_is_next();
 }
 
 int supervise_again(void)
 {
     struct supervisor *s = supervisor_new();
-    s->phase = PHASE_RUNNING;
     log_name("supervisor");
-    if (!restart_adopt(s) || !watch_add(s, control_fd(s->control), EPOLLIN, WATCH_CONTROL, 0)) {
+    if (!takeover(s) || !watch_add(s, control_fd(s->control), EPOLLIN, WATCH_CONTROL, 0)) {
         return 1;
     }
     int exit_code = run_until_stopped(s);

@@ -67,12 +67,13 @@ struct supervisor {
     enum supervisor_phase phase;
     int epoll_fd;
     int signal_fd;
+    int32_t keepers_fds[2]; /* what our keeper waits on: its end of the channel, the pidfd of this process; -1: none */
+    uint64_t keeper_tried_ms; /* when it was last tried to make one */
     int ready_fd;
     const char *ready_line; /* borrowed from the options; NULL: none, or printed */
     bool failed;            /* the start failed, because of */
     char failure[FAILURE_BYTES];
     char said[FAILURE_BYTES]; /* why a worker could not get ready, as it said itself; "": it did not say */
-    uint64_t stop_deadline_ms;
     uint64_t hang_checked_ms;
     uint64_t mended_ms;
     uint64_t watchdog_told_ms; /* when the service manager was told last; watchdog.c alone uses these two */
@@ -85,11 +86,15 @@ struct supervisor {
     struct cell cells[WORKERS_MAX]; /* header NULL: not mapped */
 };
 
+/* The only place that assigns s->phase; the ledger remembers it. */
+void supervisor_enter(struct supervisor *s, enum supervisor_phase phase);
+
 /* ---- watch.c: the one epoll set ---- */
 
 enum watch_kind {
     WATCH_SIGNALS,
     WATCH_CONTROL,
+    WATCH_ORPHANS,
     WATCH_SLOT, /* any channel of the worker in this slot or of its keeper */
     WATCH_RELOAD,
     WATCH_PREVIEW,

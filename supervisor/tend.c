@@ -231,12 +231,17 @@ static void succeed(struct supervisor *s, struct worker *w)
     back_off(w, RETRY_MS);
 }
 
-void tend_stop(struct supervisor *s, struct worker *w)
+void tend_tell_stop(const struct supervisor *s, const struct worker *w)
 {
-    struct order message = {.kind = ORDER_STOP, .deadline_ms = s->stop_deadline_ms};
+    struct order message = {.kind = ORDER_STOP, .deadline_ms = s->ledger->stop_deadline_ms};
     if (channel_send(w->control_fd, &message, sizeof message, NULL, 0) != 0) {
         log_warn("worker %u: cannot be told to stop: %s", w->slot, strerror(errno));
     }
+}
+
+void tend_stop(struct supervisor *s, struct worker *w)
+{
+    tend_tell_stop(s, w);
     enter(w, WORKER_STOPPING, 0);
 }
 

@@ -29,6 +29,9 @@ bool tend_start(struct supervisor *s, struct worker *w);
 /* Tell a serving or giving worker to make way for a successor of the present edition. */
 void tend_retire(struct supervisor *s, struct worker *w, enum birth_cause cause);
 
+/* Tell W, which stops already, that it is to: once more. */
+void tend_tell_stop(const struct supervisor *s, const struct worker *w);
+
 /* Tell a serving worker to stop gracefully. */
 void tend_stop(struct supervisor *s, struct worker *w);
 

@@ -4,6 +4,7 @@
 #include "supervisor/inherit/keeper.h"
 #include "supervisor/inherit/log.h"
 #include "worker/accept.h"
+#include "worker/last_words.h"
 #include "worker/loop.h"
 #include "worker/orders.h"
 #include "worker/succession.h"
@@ -161,6 +162,7 @@ int main(int argc, char **argv)
     keep(&w);
     w.now = clock_now();
     open_cell(&w);
+    last_words_begin(w.cell.header);
     succession_look(&w);
     leave_some_to_keeper(&w);
     open_site(&w);
@@ -169,6 +171,7 @@ int main(int argc, char **argv)
     if (w.retiring) {
         orders_park(&w);
     }
+    last_words_well();
     /* Nothing is freed or closed: the descriptor table is the keeper's, too, and the successor goes on with it. */
     _exit(0);
 }

@@ -138,6 +138,9 @@ static void obey(struct worker *w, const struct order *order, const int *fds, si
             handover_take(w, fds[0]);
         }
         return;
+    case ORDER_ROLL_CALL:
+        orders_report_ready(w, w->cell.header->connections, 0);
+        return;
     case ORDER_SUCCEED:
     case ORDER_LEAVE:
         break; /* a keeper's */
@@ -155,6 +158,9 @@ static bool obey_parked(struct worker *w)
     int got = channel_receive(w->birth.control_fd, &order, sizeof order, fds, &count, NULL);
     if (got == 0 || (got > 0 && order.kind == ORDER_LEAVE)) {
         return false;
+    }
+    if (got > 0 && (order.kind == ORDER_ROLL_CALL || order.kind == ORDER_RETIRE)) {
+        report(w, &(struct report){.kind = REPORT_RETIRED});
     }
     if (got > 0 && order.kind == ORDER_MAKE_KEEPER) {
         obey_make_keeper(w, fds, count);

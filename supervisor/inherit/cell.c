@@ -143,6 +143,11 @@ uint32_t cell_connections(const struct cell *cell)
     return *(volatile const uint32_t *)&cell->header->connections;
 }
 
+uint32_t cell_last_words(const struct cell *cell)
+{
+    return *(volatile const uint32_t *)&cell->header->last_words;
+}
+
 struct cell_counters cell_counters(const struct cell *cell)
 {
     return cell->header->counters;

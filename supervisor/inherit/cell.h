@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 enum {
-    CELL_LAYOUT = 1, /* raised with every change of a structure below: another layout cannot be adopted */
+    CELL_LAYOUT = 2, /* raised with every change of a structure below: another layout cannot be adopted */
     CELL_HEADER_BYTES = 4096,
     CELL_LOG_BYTES = 256 * 1024,
     DESK_IN_BYTES = 33 * 1024, /* the largest head_limit, and a little */
@@ -29,6 +29,7 @@ enum {
     DESK_LOG_BYTES = 14 * 1024,
     DESK_PARTS_MAX = 32,
     CELL_TAKING_MAX = 8,
+    CELL_ENDED_WELL = 1 << 16,
 };
 
 /* What a connection waits for. */
@@ -146,11 +147,12 @@ struct cell_header {
     uint32_t connections; /* now */
     uint64_t beat_ms;     /* the worker's last turn of the loop, on clock_now()'s clock */
     uint32_t in_hand_at;  /* in[] of its desk: where the request being answered begins */
-    uint32_t spare;
-    int32_t in_hand;    /* the descriptor being stepped, -1: none */
-    uint32_t top;       /* no slot above this one is in use */
-    uint64_t log_from;  /* log[]: first byte not written yet */
-    uint64_t log_state; /* log[]: first free byte, and which response put the last line there; see access_log.c */
+    uint32_t last_words;  /* how the worker ends, for a supervisor that is not its parent: the signal of its own fault,
+                             or  CELL_ENDED_WELL; 0: it lives, or had no time to say */
+    int32_t in_hand;      /* the descriptor being stepped, -1: none */
+    uint32_t top;         /* no slot above this one is in use */
+    uint64_t log_from;    /* log[]: first byte not written yet */
+    uint64_t log_state;   /* log[]: first free byte, and which response put the last line there; see access_log.c */
     int32_t taking[CELL_TAKING_MAX]; /* channels on which connections arrive from a surplus worker, -1: none */
     struct cell_counters counters;
 };
@@ -187,6 +189,7 @@ int cell_create(struct cell *cell, uint32_t slots);
 uint64_t cell_beat_ms(const struct cell *cell);
 uint32_t cell_connections(const struct cell *cell);
 struct cell_counters cell_counters(const struct cell *cell);
+uint32_t cell_last_words(const struct cell *cell);
 
 /* What the worker had in hand: "GET /x HTTP/1.1" (the request's first line, unprintable bytes as \xNN) into LINE and
  * the client's descriptor number into *fd. False if nothing was in hand or it does not add up. */

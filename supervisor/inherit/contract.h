@@ -8,7 +8,8 @@
  *   keeper    supervisor <-> keeper    orders to the keeper, reports from it
  *
  * Worker and keeper share one descriptor table, so EOF does not tell the death of one of them: the supervisor learns
- * that by waitpid(2) (all of them are its children, CLONE_PARENT). EOF tells them that the supervisor is gone.
+ * that by waitpid(2) (all of them are its children, CLONE_PARENT), or by a pidfd, if they were another supervisor's.
+ * EOF tells them that the supervisor and its keeper are gone.
  *
  * A succession, step by step (S supervisor, W worker, K its keeper, W' K' the new ones):
  *
@@ -33,7 +34,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { CONTRACT_VERSION = 2, CONTRACT_LISTENERS_MAX = 64, CONTRACT_FDS_MAX = 8 + CONTRACT_LISTENERS_MAX };
+enum { CONTRACT_VERSION = 3, CONTRACT_LISTENERS_MAX = 64, CONTRACT_FDS_MAX = 8 + CONTRACT_LISTENERS_MAX };
 
 /* Why a worker is born. */
 enum birth_cause {
@@ -92,6 +93,10 @@ enum order_kind {
     ORDER_GIVE,        /* descriptor: a SOCK_SEQPACKET to the heir. This worker is surplus: accept no more, hand every
                           connection over as soon as it is idle, then exit 0 */
     ORDER_TAKE,        /* descriptor: a SOCK_SEQPACKET from a giver: take the connections it sends, until EOF */
+    /* to both */
+    ORDER_ROLL_CALL, /* a new supervisor has taken over, and does not know which of the last reports the dead one had
+                        read: the worker answers REPORT_READY, or REPORT_RETIRED if it is parked; the keeper answers
+                        REPORT_FORKED if it has forked a successor, the last one, then REPORT_KEEPER */
     /* to the keeper */
     ORDER_SUCCEED, /* descriptors: control, keeper, snapshot, access log, program, error log, then listeners. The
                       numbers in birth are ignored but for the slot, generation, cause, signal, syslog, listeners_count

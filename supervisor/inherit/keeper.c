@@ -56,13 +56,13 @@ static void unblock_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Fork the successor that ORDER asks for. Its descriptors are copies of all of ours, under the same numbers. */
-static void succeed(int channel, const struct birth *mine, const struct order *order, const int *fds, size_t count)
+/* Fork the successor that ORDER asks for. Its descriptors are copies of all of ours, under the same numbers. Returns
+ * what is to be answered. */
+static struct report succeed(const struct birth *mine, const struct order *order, const int *fds, size_t count)
 {
     struct birth birth = *mine;
     if (!birth_of_order(&birth, order, fds, count)) {
-        tell(channel, &(struct report){.kind = REPORT_NOT_FORKED, .error = EBADMSG});
-        return;
+        return (struct report){.kind = REPORT_NOT_FORKED, .error = EBADMSG};
     }
     pid_t pid = fork_sibling(0);
     if (pid == 0) {
@@ -72,10 +72,9 @@ static void succeed(int channel, const struct birth *mine, const struct order *o
         _exit(1);
     }
     if (pid < 0) {
-        tell(channel, &(struct report){.kind = REPORT_NOT_FORKED, .error = errno});
-        return;
+        return (struct report){.kind = REPORT_NOT_FORKED, .error = errno};
     }
-    tell(channel, &(struct report){.kind = REPORT_FORKED, .pid = pid});
+    return (struct report){.kind = REPORT_FORKED, .pid = pid};
 }
 
 /* Ask for descriptors that came with an order to be closed here: the successor has its own copies. */
@@ -89,7 +88,9 @@ static void close_all(const int *fds, size_t count)
 /* What a keeper does for life. */
 static void keep(const struct birth *birth)
 {
-    tell(birth->keeper_fd, &(struct report){.kind = REPORT_KEEPER, .pid = getpid()});
+    const struct report here = {.kind = REPORT_KEEPER, .pid = getpid()};
+    struct report forked = {.kind = REPORT_NOT_FORKED};
+    tell(birth->keeper_fd, &here);
     for (;;) {
         struct order order;
         int fds[CONTRACT_FDS_MAX];
@@ -99,7 +100,13 @@ static void keep(const struct birth *birth)
             return;
         }
         if (got > 0 && order.kind == ORDER_SUCCEED) {
-            succeed(birth->keeper_fd, birth, &order, fds, count);
+            forked = succeed(birth, &order, fds, count);
+            tell(birth->keeper_fd, &forked);
+        } else if (got > 0 && order.kind == ORDER_ROLL_CALL) {
+            if (forked.kind == REPORT_FORKED) {
+                tell(birth->keeper_fd, &forked);
+            }
+            tell(birth->keeper_fd, &here);
         }
         close_all(fds, count);
     }

@@ -1,0 +1,203 @@
+/* own_keeper.c — see own_keeper.h. */
+#include "supervisor/own_keeper.h"
+
+#include "supervisor/image.h"
+#include "supervisor/inherit/contract.h"
+#include "supervisor/inherit/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { RETRY_MS = 1000, WAIT_FIRST_MS = 100, WAIT_LONGEST_MS = 5000 };
+
+/* What a keeper has to know; a copy of its own. */
+struct keeping {
+    struct ledger *ledger;
+    int ledger_fd;
+    int channel_fd; /* its end */
+    int process_fd; /* of the supervisor it keeps */
+    pid_t child;    /* that supervisor, if this keeper has forked it; else 0 */
+    int wait_ms;    /* before the next one, if that one cannot live either */
+};
+
+/* ---- in the keeper ---- */
+
+static void take_title(const struct ledger *ledger)
+{
+    static const char title[] = "perdure: keeper of the supervisor";
+    log_name("keeper");
+    prctl(PR_SET_NAME, "perdure-keeper");
+    /* What ps(1) shows: over the supervisor's arguments, in our copy of its memory. */
+    if (ledger->command_bytes > sizeof title) {
+        memset(program_invocation_name, 0, ledger->command_bytes);
+        memcpy(program_invocation_name, title, sizeof title);
+    }
+}
+
+static bool told_to_leave(int channel_fd)
+{
+    struct order order;
+    int got = channel_receive(channel_fd, &order, sizeof order, NULL, NULL, NULL);
+    return got == 0 || (got > 0 && order.kind == ORDER_LEAVE);
+}
+
+static void unblock_signals(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The supervisor has died: start another. */
+static void succeed(struct keeping *keeping)
+{
+    close(keeping->process_fd);
+    if (keeping->child != 0) {
+        waitpid(keeping->child, NULL, 0);
+    } else {
+        keeping->ledger->died_us = clock_now_us();
+    }
+    keeping->child = fork();
+    if (keeping->child == 0) {
+        unblock_signals();
+        image_exec(keeping->ledger, keeping->ledger_fd, "/proc/self/exe");
+        log_error("cannot start another supervisor: exec: %s", strerror(errno));
+        _exit(1);
+    }
+    keeping->process_fd = keeping->child > 0 ? pidfd_open(keeping->child, 0) : -1;
+}
+
+/* Wait until the supervisor has died, or this keeper may go (false). */
+static bool await_death(const struct keeping *keeping)
+{
+    struct pollfd watched[] = {{.fd = keeping->channel_fd, .events = POLLIN},
+                               {.fd = keeping->process_fd, .events = POLLIN}};
+    do {
+        if (poll(watched, 2, keeping->process_fd >= 0 ? -1 : 0) > 0 && watched[0].revents != 0 &&
+            told_to_leave(keeping->channel_fd)) {
+            return false;
+        }
+    } while (keeping->process_fd >= 0 && watched[1].revents == 0);
+    return true;
+}
+
+/* One that this keeper has started is dead, too: rest, longer each time, but listen. False if this keeper may go. */
+static bool rest(struct keeping *keeping)
+{
+    struct pollfd channel = {.fd = keeping->channel_fd, .events = POLLIN};
+    log_error("a supervisor that was to take over has died: the next one in %d ms", keeping->wait_ms);
+    if (poll(&channel, 1, keeping->wait_ms) > 0 && told_to_leave(keeping->channel_fd)) {
+        return false;
+    }
+    keeping->wait_ms = 2 * keeping->wait_ms < WAIT_LONGEST_MS ? 2 * keeping->wait_ms : WAIT_LONGEST_MS;
+    return true;
+}
+
+static void keep(struct keeping *keeping)
+{
+    take_title(keeping->ledger);
+    while (await_death(keeping)) {
+        if (keeping->ledger->keeper_pid != getpid() || (keeping->child != 0 && !rest(keeping))) {
+            return;
+        }
+        succeed(keeping);
+    }
+}
+
+/* ---- in the supervisor ---- */
+
+static pid_t fork_sharing(struct keeping *keeping)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+    if (pid == 0) {
+        keep(keeping);
+        _exit(0);
+    }
+    int saved = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = saved;
+    return pid;
+}
+
+static bool make(struct supervisor *s)
+{
+    int ends[2];
+    if (channel_pair(ends) != 0) {
+        return false;
+    }
+    struct keeping keeping = {.ledger = s->ledger,
+                              .ledger_fd = s->ledger_fd,
+                              .channel_fd = ends[1],
+                              .process_fd = pidfd_open(getpid(), 0),
+                              .wait_ms = WAIT_FIRST_MS};
+    pid_t pid = keeping.process_fd >= 0 ? fork_sharing(&keeping) : -1;
+    /* The table is one: what the keeper waits on must stay open here, too. */
+    s->keepers_fds[0] = ends[1];
+    s->keepers_fds[1] = keeping.process_fd;
+    if (pid < 0) {
+        int saved = errno;
+        close(ends[0]);
+        close_fd(&s->keepers_fds[0]);
+        close_fd(&s->keepers_fds[1]);
+        errno = saved;
+        return false;
+    }
+    s->ledger->keeper_fd = ends[0];
+    s->ledger->keeper_pid = pid; /* from this store on, it is the keeper */
+    return true;
+}
+
+/* The keeper on FD, if any, is not needed any more. */
+static void dismiss(int32_t *fd)
+{
+    const struct order leave = {.kind = ORDER_LEAVE};
+    if (*fd >= 0) {
+        (void)channel_send(*fd, &leave, sizeof leave, NULL, 0);
+        close_fd(fd);
+    }
+}
+
+void own_keeper_turn(struct supervisor *s)
+{
+    struct ledger *ledger = s->ledger;
+    uint64_t now = clock_now().ms;
+    bool wanted = s->phase == PHASE_RUNNING || s->phase == PHASE_STOPPING;
+    if (!wanted || s->keepers_fds[0] >= 0 || now < s->keeper_tried_ms + RETRY_MS) {
+        return;
+    }
+    int32_t former_fd = ledger->keeper_fd; /* of the image before this one */
+    s->keeper_tried_ms = now;
+    if (make(s)) {
+        dismiss(&former_fd);
+    } else {
+        log_warn("the supervisor has no keeper: %s; trying again", strerror(errno));
+    }
+}
+
+bool own_keeper_reaps(struct supervisor *s, pid_t pid)
+{
+    if (pid != s->ledger->keeper_pid) {
+        return false;
+    }
+    s->ledger->keeper_pid = 0;
+    close_fd(&s->ledger->keeper_fd);
+    close_fd(&s->keepers_fds[0]);
+    close_fd(&s->keepers_fds[1]);
+    if (s->phase == PHASE_RUNNING) {
+        log_warn("the supervisor's keeper (pid %d) died; another is made", pid);
+    }
+    return true;
+}

@@ -1,0 +1,20 @@
+/* own_keeper.h — the supervisor's own keeper: it shares the supervisor's descriptor table, and when the supervisor dies
+ * without having sent it away, it starts another, from the same program, on the same ledger.
+ *
+ * At every moment one process is the keeper: the one whose pid is in the ledger. A new supervisor makes its own before
+ * it sends its predecessor's away; who finds that he is not the keeper any more goes. */
+#ifndef PERDURE_OWN_KEEPER_H
+#define PERDURE_OWN_KEEPER_H
+
+#include "supervisor/supervisor.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Make the keeper if there is none, and send a predecessor's away; at most one try a second. Call in every turn. */
+void own_keeper_turn(struct supervisor *s);
+
+/* True if PID, which has ended, was the keeper; the next turn makes another. */
+bool own_keeper_reaps(struct supervisor *s, pid_t pid);
+
+#endif

@@ -1,0 +1,295 @@
+/* takeover.c — see takeover.h. */
+#include "supervisor/takeover.h"
+
+#include "supervisor/channels.h"
+#include "supervisor/deaths.h"
+#include "supervisor/given.h"
+#include "supervisor/identity.h"
+#include "supervisor/image.h"
+#include "supervisor/inherit/log.h"
+#include "supervisor/notify.h"
+#include "supervisor/preview.h"
+#include "supervisor/reap.h"
+#include "supervisor/reload.h"
+#include "supervisor/stop.h"
+#include "supervisor/tend.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- descriptors ---- */
+
+static int socket_option(int fd, int option)
+{
+    int value = -1;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
+}
+
+/* Watch the channel *FD of the worker in SLOT. What is none is dropped, and not closed: it may be something else's. */
+static void adopt_channel(struct supervisor *s, int32_t *fd, uint32_t slot)
+{
+    if (*fd < 0) {
+        return;
+    }
+    if (socket_option(*fd, SO_TYPE) != SOCK_SEQPACKET || !watch_add(s, *fd, EPOLLIN, WATCH_SLOT, slot)) {
+        log_warn("worker %u: descriptor %d of the ledger is no channel: dropped", slot, *fd);
+        *fd = -1;
+    }
+}
+
+/* One descriptor that stands in two places: the dead one was about to move it. It belongs to where it goes. */
+static void settle_move(int32_t *from, int32_t *to)
+{
+    if (*from == *to) {
+        *from = -1;
+    }
+}
+
+static void adopt_channels(struct supervisor *s, struct worker *w)
+{
+    if (w->state == WORKER_SERVING) {
+        settle_move(&w->next_control_fd, &w->control_fd);
+        settle_move(&w->next_keeper_fd, &w->keeper_fd);
+    } else {
+        settle_move(&w->control_fd, &w->next_control_fd);
+        settle_move(&w->keeper_fd, &w->next_keeper_fd);
+    }
+    adopt_channel(s, &w->control_fd, w->slot);
+    adopt_channel(s, &w->keeper_fd, w->slot);
+    adopt_channel(s, &w->next_control_fd, w->slot);
+    adopt_channel(s, &w->next_keeper_fd, w->slot);
+}
+
+static bool is_listener(const struct listener *listener)
+{
+    return socket_option(listener->fd, SO_ACCEPTCONN) >= 0 && socket_option(listener->fd, SO_TYPE) == SOCK_STREAM;
+}
+
+/* Drop what is no socket any more; a renewal binds what is missing. Returns how many were dropped. */
+static uint32_t check_listeners(struct listeners *listeners)
+{
+    uint32_t good = 0;
+    uint32_t all = listeners->count;
+    for (uint32_t i = 0; i < all; i++) {
+        if (is_listener(&listeners->all[i])) {
+            listeners->all[good++] = listeners->all[i];
+        } else {
+            log_warn("descriptor %d of the ledger is not the listening socket of %.100s: dropped", listeners->all[i].fd,
+                     listeners->all[i].address);
+        }
+    }
+    listeners->count = good;
+    return all - good;
+}
+
+/* ---- processes ---- */
+
+/* Nobody reaps PID any more, nor will its end be seen: what follows from it follows now. */
+static void miss(struct supervisor *s, pid_t pid)
+{
+    if (pid > 0 && !reap_is_ours(pid)) {
+        deaths_found(s, pid);
+    }
+}
+
+static void miss_the_dead(struct supervisor *s, struct worker *w)
+{
+    for (size_t i = 0; i < WORKER_LEAVING_MAX; i++) {
+        miss(s, w->leaving[i].pid);
+    }
+    miss(s, w->keeper_pid);
+    miss(s, w->next_keeper_pid);
+    miss(s, w->parked_pid);
+    miss(s, w->pid);
+}
+
+static bool watch_orphans(struct supervisor *s)
+{
+    int fd = reap_orphans();
+    return fd >= 0 && watch_add(s, fd, EPOLLIN, WATCH_ORPHANS, 0);
+}
+
+/* ---- the roll call ---- */
+
+static void call(const struct worker *w)
+{
+    channels_order(w->control_fd, ORDER_ROLL_CALL, NULL, 0);
+    channels_order(w->keeper_fd, ORDER_ROLL_CALL, NULL, 0);
+    channels_order(w->next_control_fd, ORDER_ROLL_CALL, NULL, 0);
+    channels_order(w->next_keeper_fd, ORDER_ROLL_CALL, NULL, 0);
+}
+
+/* Say once more what the dead one may have noted and not said. To be told twice does no harm. */
+static void say_again(struct supervisor *s, struct worker *w)
+{
+    for (size_t i = 0; i < WORKER_LEAVING_MAX; i++) {
+        channels_order(w->leaving[i].fd, ORDER_LEAVE, NULL, 0);
+    }
+    switch ((enum worker_state)w->state) {
+    case WORKER_EMPTY:
+    case WORKER_SERVING:
+    case WORKER_GIVING:
+    case WORKER_BACKING_OFF:
+    case WORKER_ENDING:
+        channels_close_next(s, w);
+        return;
+    case WORKER_RETIRING:
+        channels_order(w->control_fd, ORDER_RETIRE, NULL, 0);
+        return;
+    case WORKER_SHOT:
+        reap_signal(w->pid, SIGKILL);
+        return;
+    case WORKER_STOPPING:
+        tend_tell_stop(s, w);
+        return;
+    case WORKER_STARTING:
+    case WORKER_SUCCEEDING:
+    case WORKER_ADOPTING:
+        return;
+    }
+}
+
+static void each_worker(struct supervisor *s, void (*visit)(struct supervisor *s, struct worker *w))
+{
+    for (uint32_t i = 0; i < s->ledger->workers.count; i++) {
+        visit(s, &s->ledger->workers.all[i]);
+    }
+}
+
+static void meet(struct supervisor *s, struct worker *w)
+{
+    adopt_channels(s, w);
+    tend_map_cell(s, w);
+}
+
+static void count_roll(struct supervisor *s, struct worker *w)
+{
+    w->keeper_asked_ms = clock_now().ms; /* it is there, perhaps, and will say so */
+    say_again(s, w);
+    call(w);
+}
+
+/* ---- the rest of it ---- */
+
+/* Those who wait for a `diff` are read for anew: the process that read for them spoke to the image before. */
+static void adopt_previews(struct supervisor *s)
+{
+    const struct control_kept *kept = &s->ledger->control;
+    for (size_t i = 0; i < kept->clients_count && i < CONTROL_CLIENTS_MAX; i++) {
+        if (kept->clients[i].asking == 0 && kept->clients[i].verb == CONTROL_DIFF) {
+            preview_ask(s, kept->clients[i].client);
+        }
+    }
+}
+
+static bool adopt_settings(struct supervisor *s)
+{
+    char error[SETTINGS_ERROR_BYTES];
+    s->settings = settings_parse(s->ledger->present.snapshot_fd, error);
+    if (s->settings == NULL || !given_are_meant(s->settings, &s->ledger->listeners)) {
+        log_error("the new supervisor cannot read the configuration: %s", error);
+        return false;
+    }
+    char why[PRIVILEGE_ERROR_BYTES];
+    if (!privilege_find(s->settings->user, &s->privilege, why)) {
+        log_error("%s", why);
+        return false;
+    }
+    return true;
+}
+
+static bool adopt_ledger(struct supervisor *s)
+{
+    s->ledger_fd = image_ledger_fd();
+    s->ledger = ledger_adopt(s->ledger_fd);
+    if (s->ledger == NULL) {
+        log_error("the ledger (descriptor %d) cannot be taken over: %s", s->ledger_fd, strerror(errno));
+        return false;
+    }
+    if (s->ledger->error_log_is_syslog) {
+        log_to_syslog();
+    }
+    return true;
+}
+
+static bool adopt_control(struct supervisor *s)
+{
+    char error[CONTROL_ERROR_BYTES];
+    s->control = control_adopt(s->ledger->run_dir, &s->ledger->control);
+    if (s->control == NULL && (s->control = control_open(s->ledger->run_dir, error)) == NULL) {
+        log_error("%s", error);
+        return false;
+    }
+    return true;
+}
+
+/* This process is the supervisor from now on, whatever the pid of the one before. */
+static void take_office(struct supervisor *s)
+{
+    char error[IDENTITY_ERROR_BYTES];
+    if (!identity_adopt(s->ledger->run_dir, s->ledger->lock_fd)) {
+        log_error("the lock of %s is not ours any more", s->ledger->run_dir);
+    }
+    s->ledger->supervisor_pid = getpid();
+    if (identity_write_pid(s->ledger->run_dir, getpid(), error) != 0) {
+        log_error("%s", error);
+    }
+}
+
+/* After a death: learn from everybody how things are. */
+static void call_the_roll(struct supervisor *s)
+{
+    each_worker(s, count_roll);
+    each_worker(s, miss_the_dead);
+}
+
+static void tell(struct supervisor *s, pid_t former_pid)
+{
+    char line[160];
+    double gap_ms = (double)(clock_now_us() - s->ledger->died_us) / 1000;
+    s->ledger->takeovers++;
+    snprintf(line, sizeof line, "supervisor pid %d died: pid %d has taken over in %.1f ms: %u listeners, %u workers",
+             (int)former_pid, (int)getpid(), gap_ms, s->ledger->listeners.count, s->ledger->workers.count);
+    log_warn("%s", line);
+    notify_ready(getpid(), line);
+}
+
+bool takeover(struct supervisor *s)
+{
+    if (!adopt_ledger(s)) {
+        return false;
+    }
+    pid_t former_pid = s->ledger->supervisor_pid;
+    bool died = former_pid != getpid();
+    uint32_t dropped = check_listeners(&s->ledger->listeners) + check_listeners(&s->ledger->next_listeners);
+    if (!adopt_settings(s) || !watch_orphans(s)) {
+        return false;
+    }
+    take_office(s);
+    each_worker(s, meet);
+    if (!adopt_control(s)) {
+        return false;
+    }
+    reload_adopt(s);
+    adopt_previews(s);
+    s->ledger->images++;
+    stop_resume(s);
+    if (died) {
+        call_the_roll(s);
+        tell(s, former_pid);
+    } else {
+        log_info("a new supervisor has taken over, image %u", s->ledger->images);
+    }
+    if (dropped > 0 && s->phase == PHASE_RUNNING) {
+        reload_renew(s);
+    }
+    return true;
+}

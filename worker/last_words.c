@@ -1,0 +1,36 @@
+/* last_words.c — see last_words.h. */
+#include "worker/last_words.h"
+
+#include <signal.h>
+#include <stddef.h>
+
+enum { STACK_BYTES = 16 * 1024 };
+
+static struct cell_header *where;
+
+/* The handler is gone by now (SA_RESETHAND), and the signal is blocked until we return: then it ends us as it should.
+ */
+static void speak(int number)
+{
+    *(volatile uint32_t *)&where->last_words = (uint32_t)number;
+    raise(number);
+}
+
+void last_words_begin(struct cell_header *header)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGSYS, SIGTRAP};
+    static char room[STACK_BYTES]; /* a stack that has overflown is of no use */
+    const stack_t stack = {.ss_sp = room, .ss_size = sizeof room};
+    struct sigaction action = {.sa_handler = speak, .sa_flags = SA_ONSTACK | (int)SA_RESETHAND};
+    where = header;
+    header->last_words = 0;
+    sigaltstack(&stack, NULL);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        sigaction(faults[i], &action, NULL);
+    }
+}
+
+void last_words_well(void)
+{
+    where->last_words = CELL_ENDED_WELL;
+}
