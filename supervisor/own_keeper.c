@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { RETRY_MS = 1000, WAIT_FIRST_MS = 100, WAIT_LONGEST_MS = 5000 };
+enum { RETRY_MS = 100, WAIT_FIRST_MS = 50, WAIT_LONGEST_MS = 5000, FAILURES_MAX = 16 };
 
 /* What a keeper has to know; a copy of its own. */
 struct keeping {
@@ -26,7 +26,6 @@ struct keeping {
     int channel_fd; /* its end */
     int process_fd; /* of the supervisor it keeps */
     pid_t child;    /* that supervisor, if this keeper has forked it; else 0 */
-    int wait_ms;    /* before the next one, if that one cannot live either */
 };
 
 /* ---- in the keeper ---- */
@@ -63,7 +62,8 @@ static void succeed(struct keeping *keeping)
     close(keeping->process_fd);
     if (keeping->child != 0) {
         waitpid(keeping->child, NULL, 0);
-    } else {
+    }
+    if (keeping->ledger->failures == 1) {
         keeping->ledger->died_us = clock_now_us();
     }
     keeping->child = fork();
@@ -90,25 +90,25 @@ static bool await_death(const struct keeping *keeping)
     return true;
 }
 
-/* One that this keeper has started is dead, too: rest, longer each time, but listen. False if this keeper may go. */
-static bool rest(struct keeping *keeping)
+/* Nobody could take over: rest, longer each time, but listen. False if this keeper may go. */
+static bool rest(const struct keeping *keeping)
 {
     struct pollfd channel = {.fd = keeping->channel_fd, .events = POLLIN};
-    log_error("a supervisor that was to take over has died: the next one in %d ms", keeping->wait_ms);
-    if (poll(&channel, 1, keeping->wait_ms) > 0 && told_to_leave(keeping->channel_fd)) {
-        return false;
-    }
-    keeping->wait_ms = 2 * keeping->wait_ms < WAIT_LONGEST_MS ? 2 * keeping->wait_ms : WAIT_LONGEST_MS;
-    return true;
+    uint32_t failures = keeping->ledger->failures < FAILURES_MAX ? keeping->ledger->failures : FAILURES_MAX;
+    int wait_ms = WAIT_FIRST_MS << failures < WAIT_LONGEST_MS ? WAIT_FIRST_MS << failures : WAIT_LONGEST_MS;
+    log_error("a supervisor that was to take over has died: the next one in %d ms", wait_ms);
+    return poll(&channel, 1, wait_ms) <= 0 || !told_to_leave(keeping->channel_fd);
 }
 
 static void keep(struct keeping *keeping)
 {
     take_title(keeping->ledger);
     while (await_death(keeping)) {
-        if (keeping->ledger->keeper_pid != getpid() || (keeping->child != 0 && !rest(keeping))) {
+        bool is_keeper = keeping->ledger->keeper_pid == getpid();
+        if (!is_keeper || (keeping->ledger->failures > 0 && !rest(keeping))) {
             return;
         }
+        keeping->ledger->failures++;
         succeed(keeping);
     }
 }
@@ -138,11 +138,8 @@ static bool make(struct supervisor *s)
     if (channel_pair(ends) != 0) {
         return false;
     }
-    struct keeping keeping = {.ledger = s->ledger,
-                              .ledger_fd = s->ledger_fd,
-                              .channel_fd = ends[1],
-                              .process_fd = pidfd_open(getpid(), 0),
-                              .wait_ms = WAIT_FIRST_MS};
+    struct keeping keeping = {
+        .ledger = s->ledger, .ledger_fd = s->ledger_fd, .channel_fd = ends[1], .process_fd = pidfd_open(getpid(), 0)};
     pid_t pid = keeping.process_fd >= 0 ? fork_sharing(&keeping) : -1;
     /* The table is one: what the keeper waits on must stay open here, too. */
     s->keepers_fds[0] = ends[1];
@@ -170,20 +167,22 @@ static void dismiss(int32_t *fd)
     }
 }
 
-void own_keeper_turn(struct supervisor *s)
+void own_keeper_begin(struct supervisor *s)
 {
-    struct ledger *ledger = s->ledger;
-    uint64_t now = clock_now().ms;
-    bool wanted = s->phase == PHASE_RUNNING || s->phase == PHASE_STOPPING;
-    if (!wanted || s->keepers_fds[0] >= 0 || now < s->keeper_tried_ms + RETRY_MS) {
-        return;
-    }
-    int32_t former_fd = ledger->keeper_fd; /* of the image before this one */
-    s->keeper_tried_ms = now;
+    int32_t former_fd = s->ledger->keeper_fd; /* of the image before this one */
+    s->keeper_tried_ms = clock_now().ms;
     if (make(s)) {
         dismiss(&former_fd);
     } else {
         log_warn("the supervisor has no keeper: %s; trying again", strerror(errno));
+    }
+}
+
+void own_keeper_turn(struct supervisor *s)
+{
+    bool wanted = s->phase == PHASE_RUNNING || s->phase == PHASE_STOPPING;
+    if (wanted && s->keepers_fds[0] < 0 && clock_now().ms >= s->keeper_tried_ms + RETRY_MS) {
+        own_keeper_begin(s);
     }
 }
 

@@ -11,6 +11,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* For a new image: before it makes the first descriptor of its own, for until then its predecessor's keeper has all
+ * that the ledger names. */
+void own_keeper_begin(struct supervisor *s);
+
 /* Make the keeper if there is none, and send a predecessor's away; at most one try a second. Call in every turn. */
 void own_keeper_turn(struct supervisor *s);
 

@@ -21,7 +21,7 @@ static int status_of(const siginfo_t *child)
 
 /* ---- orphans ---- */
 
-enum { ORPHANS_MAX = 4096, COMM_BYTES = 32 };
+enum { ORPHANS_MAX = 4096, TITLE_BYTES = 32 };
 
 static struct orphan {
     pid_t pid; /* 0: this place is free */
@@ -46,18 +46,26 @@ static bool has_ended(int process_fd)
     return poll(&end, 1, 0) != 0;
 }
 
-/* Only a process of this program: what another one does with a pid that was used again is not our business. */
-static bool is_of_this_program(pid_t pid)
+/* What a process was called when it was exec'ed: its arguments begin with that. "": it is in the middle of an exec. */
+static void read_title(pid_t pid, char title[TITLE_BYTES])
 {
     char path[64];
-    char name[COMM_BYTES] = "";
-    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, name, sizeof name - 1) : -1;
+    ssize_t length = fd >= 0 ? read(fd, title, TITLE_BYTES - 1) : -1;
+    title[length > 0 ? length : 0] = '\0';
     if (fd >= 0) {
         close(fd);
     }
-    return length > 0 && strncmp(name, "perdure-", strlen("perdure-")) == 0;
+}
+
+/* Only a process of this program: what another one does with a pid that was used again is not our business. */
+static bool is_foreign(pid_t pid)
+{
+    static const char ours[] = "perdure: ";
+    char title[TITLE_BYTES];
+    read_title(pid, title);
+    return title[0] != '\0' && strncmp(title, ours, strlen(ours)) != 0;
 }
 
 static bool take_orphan(pid_t pid)
@@ -68,9 +76,8 @@ static bool take_orphan(pid_t pid)
     }
     int fd = place != NULL ? pidfd_open(pid, 0) : -1;
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)pid};
-    /* The name is read while the pidfd is open and the process lives, so it is this process's. */
-    if (fd < 0 || !is_of_this_program(pid) || has_ended(fd) ||
-        epoll_ctl(orphans_epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+    /* The title is read while the pidfd is open and the process lives, so it is this process's. */
+    if (fd < 0 || is_foreign(pid) || has_ended(fd) || epoll_ctl(orphans_epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
         if (fd >= 0) {
             close(fd);
         }

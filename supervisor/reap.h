@@ -21,7 +21,7 @@ pid_t reap_peek(int *status);
  * PID), so whatever the death calls for is done first. */
 void reap(pid_t pid);
 
-/* True if PID is one of ours and has not been reaped. After reap_orphans, a process called perdure-… that is nobody's
+/* True if PID is one of ours and has not been reaped. After reap_orphans, a process called "perdure: …" that is no
  * child of ours counts as an orphan, and is watched from then on. */
 bool reap_is_ours(pid_t pid);
 

@@ -126,7 +126,9 @@ static void json_supervisor(struct json *json, const struct ledger *ledger, stru
     json_number(json, "pid", ledger->supervisor_pid);
     json_number(json, "started", ledger->started);
     json_number(json, "uptime_ms", (int64_t)clock_since((struct instant){.ms = ledger->started_ms}, now));
+    json_number(json, "keeper_pid", ledger->keeper_pid);
     json_number(json, "images", ledger->images);
+    json_number(json, "takeovers", ledger->takeovers);
     json_bool(json, "rolling", ledger->rolling != 0);
     json_number(json, "asked_next", ledger->asked_next.count);
     json_string(json, "run_dir", ledger->run_dir, sizeof ledger->run_dir);
@@ -215,6 +217,8 @@ static void render_head(FILE *out, const struct ledger *ledger, struct instant n
     fprintf(out, "perdure %s is running: supervisor pid %d, generation %u, up %s%s\n", PERDURE_VERSION,
             ledger->supervisor_pid, ledger->present.generation, up,
             ledger->rolling != 0 ? ", rolling to a new generation" : "");
+    fprintf(out, "supervisor's keeper pid %d, taken over from a dead supervisor %u times\n", ledger->keeper_pid,
+            ledger->takeovers);
     fprintf(out, "configuration %.*s, run directory %.*s\n", (int)sizeof ledger->config_path, ledger->config_path,
             (int)sizeof ledger->run_dir, ledger->run_dir);
     fprintf(out, "listening on");

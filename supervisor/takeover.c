@@ -8,6 +8,7 @@
 #include "supervisor/image.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/notify.h"
+#include "supervisor/own_keeper.h"
 #include "supervisor/preview.h"
 #include "supervisor/reap.h"
 #include "supervisor/reload.h"
@@ -15,8 +16,8 @@
 #include "supervisor/tend.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,8 +54,22 @@ static void settle_move(int32_t *from, int32_t *to)
     }
 }
 
+/* The same of who was told to leave. */
+static void settle_leaving(struct worker *w, int32_t *fd, int32_t *pid)
+{
+    for (size_t i = 0; i < WORKER_LEAVING_MAX; i++) {
+        if (*pid != 0 && w->leaving[i].pid == *pid) {
+            *fd = -1;
+            *pid = 0;
+        }
+    }
+}
+
 static void adopt_channels(struct supervisor *s, struct worker *w)
 {
+    settle_leaving(w, &w->keeper_fd, &w->keeper_pid);
+    settle_leaving(w, &w->next_keeper_fd, &w->next_keeper_pid);
+    settle_leaving(w, &w->control_fd, &w->parked_pid);
     if (w->state == WORKER_SERVING) {
         settle_move(&w->next_control_fd, &w->control_fd);
         settle_move(&w->next_keeper_fd, &w->keeper_fd);
@@ -109,6 +124,13 @@ static void miss_the_dead(struct supervisor *s, struct worker *w)
     miss(s, w->next_keeper_pid);
     miss(s, w->parked_pid);
     miss(s, w->pid);
+    bool runs = w->state == WORKER_SERVING || w->state == WORKER_RETIRING || w->state == WORKER_SHOT ||
+                w->state == WORKER_GIVING || w->state == WORKER_STOPPING;
+    if (runs && w->pid == 0) {
+        deaths_worker(s, w, REAP_UNKNOWN); /* its death was seen, and what follows from it not begun */
+    } else if ((w->state == WORKER_STARTING || w->state == WORKER_ADOPTING) && w->next_control_fd < 0) {
+        deaths_worker(s, w, SIGKILL); /* the same of one on its way, or it was never forked */
+    }
 }
 
 static bool watch_orphans(struct supervisor *s)
@@ -267,6 +289,7 @@ bool takeover(struct supervisor *s)
     if (!adopt_ledger(s)) {
         return false;
     }
+    own_keeper_begin(s);
     pid_t former_pid = s->ledger->supervisor_pid;
     bool died = former_pid != getpid();
     uint32_t dropped = check_listeners(&s->ledger->listeners) + check_listeners(&s->ledger->next_listeners);
@@ -281,6 +304,7 @@ bool takeover(struct supervisor *s)
     reload_adopt(s);
     adopt_previews(s);
     s->ledger->images++;
+    s->ledger->failures = 0;
     stop_resume(s);
     if (died) {
         call_the_roll(s);

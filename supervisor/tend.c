@@ -1,5 +1,8 @@
 /* tend.c — see tend.h. What to do is decided in succession.c; here it is done, one function for each act. The steps of
- * a succession are in contract.h. */
+ * a succession are in contract.h.
+ *
+ * The state is entered before the order goes out that it waits for: if this process dies between the two, its successor
+ * finds the state in the ledger, and asks (takeover.c). The other way round it would not know that an order is out. */
 #include "supervisor/tend.h"
 
 #include "supervisor/bury.h"
@@ -136,14 +139,15 @@ static bool spawn_fresh(struct supervisor *s, struct worker *w)
 static bool renew(struct supervisor *s, struct worker *w)
 {
     channels_dismiss(s, w, &w->keeper_fd, &w->keeper_pid);
+    w->pid = 0;
+    w->started_ms = now_ms();
+    w->killed_late = w->woken = 0;
+    enter(w, WORKER_STARTING, s->settings->ready_timeout_ms);
     if (!spawn_fresh(s, w)) {
         log_warn("worker %u: cannot be started now: %s; trying again", w->slot, strerror(errno));
         back_off(w, RETRY_MS);
         return false;
     }
-    w->started_ms = now_ms();
-    w->killed_late = w->woken = 0;
-    enter(w, WORKER_STARTING, s->settings->ready_timeout_ms);
     return true;
 }
 
@@ -212,14 +216,13 @@ static void succeed(struct supervisor *s, struct worker *w)
     w->generation = s->ledger->present.generation;
     w->killed_late = w->woken = 0;
     channels_close_next(s, w);
+    enter(w, WORKER_SUCCEEDING, s->settings->ready_timeout_ms);
     if (w->parked_pid != 0 && w->keeper_pid == 0) {
         ask_for_keeper(s, w); /* it gets its order when it stands */
-        enter(w, WORKER_SUCCEEDING, s->settings->ready_timeout_ms);
         return;
     }
     if (order_successor(s, w) == 0) {
         reap_signal(w->keeper_pid, SIGCONT);
-        enter(w, WORKER_SUCCEEDING, s->settings->ready_timeout_ms);
         return;
     }
     if (errno == EPIPE) { /* the keeper has died since; the end of this delay sees it */
@@ -258,12 +261,12 @@ static void stand(struct supervisor *s, struct worker *w)
     w->control_fd = w->next_control_fd;
     w->keeper_fd = w->next_keeper_fd;
     w->keeper_pid = reap_is_ours(w->next_keeper_pid) ? w->next_keeper_pid : 0;
-    w->next_control_fd = w->next_keeper_fd = -1;
-    w->next_keeper_pid = 0;
     w->ready_ms = now_ms();
     w->gap_us = w->cause != BIRTH_FRESH ? clock_now_us() - w->died_us : 0;
-    w->successions[w->cause < BIRTH_CAUSES ? w->cause : BIRTH_CRASH]++;
     enter(w, WORKER_SERVING, 0);
+    w->next_control_fd = w->next_keeper_fd = -1;
+    w->next_keeper_pid = 0;
+    w->successions[w->cause < BIRTH_CAUSES ? w->cause : BIRTH_CRASH]++;
     bury_tell_succession(w);
     channels_tell_alone(w);
     if (w->keeper_pid == 0) {
@@ -444,11 +447,12 @@ void tend_retire(struct supervisor *s, struct worker *w, enum birth_cause cause)
     if (!reap_is_ours(w->keeper_pid)) {
         return; /* nobody would hold its connections: it is told in a later turn, when it has a keeper again */
     }
-    if (channel_send(w->control_fd, &message, sizeof message, NULL, 0) != 0) {
-        return; /* it stays as it is, and is told again in the next turn */
-    }
+    enum worker_state before = (enum worker_state)w->state;
     w->retire_cause = cause;
     enter(w, WORKER_RETIRING, s->settings->hang_timeout_ms);
+    if (channel_send(w->control_fd, &message, sizeof message, NULL, 0) != 0) {
+        enter(w, before, 0); /* it is told again in the next turn */
+    }
 }
 
 /* ---- time ---- */

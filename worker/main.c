@@ -169,9 +169,10 @@ int main(int argc, char **argv)
     stand(&w);
     loop_run(&w);
     if (w.retiring) {
-        orders_park(&w);
+        orders_park(&w); /* the last words are the successor's from now on */
+    } else {
+        last_words_well();
     }
-    last_words_well();
     /* Nothing is freed or closed: the descriptor table is the keeper's, too, and the successor goes on with it. */
     _exit(0);
 }

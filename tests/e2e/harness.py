@@ -355,9 +355,11 @@ class Server:
             self.foreground.wait(PATIENCE_S)
 
     def kill_leftovers(self):
-        left = processes_of(self.directory, self.token)
-        for pid in left:
-            kill(pid, signal.SIGKILL)
+        left = found = processes_of(self.directory, self.token)
+        while found:  # a keeper may have started another supervisor meanwhile
+            for pid in found:
+                kill(pid, signal.SIGKILL)
+            found = [pid for pid in processes_of(self.directory, self.token) if is_alive(pid)]
         return left
 
     def close(self):

@@ -2,13 +2,13 @@
 #include "supervisor/reap.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,33 +50,35 @@ static void a_dead_child_is_ours_until_it_is_reaped(void **state)
     assert_int_equal(reap_peek(&status), -1);
 }
 
-/* A process that is our grandchild, and so not ours to wait for; NAME is what /proc shows. Ends when *ALIVE is closed.
- */
-static pid_t grandchild(const char *name, int *alive)
+/* A process that is our grandchild, and so not ours to wait for; TITLE is its argv[0]. Ends when *ALIVE is closed. */
+static pid_t grandchild(const char *title, int *alive)
 {
-    int ends[2];
-    int numbers[2];
+    int input[2];
+    int output[2];
     pid_t pid;
-    assert_int_equal(pipe(ends), 0);
-    assert_int_equal(pipe(numbers), 0);
+    assert_int_equal(pipe2(input, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(output, O_CLOEXEC), 0);
     pid_t between = fork();
     if (between == 0) {
         pid = fork();
         if (pid == 0) {
-            char byte;
-            close(ends[1]);
-            prctl(PR_SET_NAME, name);
-            pid = getpid();
-            _exit(write(numbers[1], &pid, sizeof pid) == sizeof pid && read(ends[0], &byte, 1) == 0 ? 0 : 1);
+            dup2(input[0], STDIN_FILENO);
+            dup2(output[1], STDOUT_FILENO);
+            execl("/bin/cat", title, NULL);
+            _exit(1);
         }
-        _exit(0);
+        _exit(write(output[1], &pid, sizeof pid) == sizeof pid ? 0 : 1);
     }
     assert_int_equal(waitpid(between, NULL, 0), between);
-    assert_int_equal(read(numbers[0], &pid, sizeof pid), sizeof pid);
-    close(numbers[0]);
-    close(numbers[1]);
-    close(ends[0]);
-    *alive = ends[1];
+    assert_int_equal(read(output[0], &pid, sizeof pid), sizeof pid);
+    /* What it copies from its input to its output says that it has been exec'ed. */
+    char byte = 'x';
+    assert_int_equal(write(input[1], &byte, 1), 1);
+    assert_int_equal(read(output[0], &byte, 1), 1);
+    close(input[0]);
+    close(output[0]);
+    close(output[1]);
+    *alive = input[1];
     return pid;
 }
 
@@ -84,7 +86,7 @@ static void an_orphan_of_this_program_is_taken_on_and_its_end_seen(void **state)
 {
     int status = 0;
     int alive;
-    pid_t pid = grandchild("perdure-worker", &alive);
+    pid_t pid = grandchild("perdure: worker 0", &alive);
     (void)state;
     assert_false(reap_is_ours(pid)); /* we have not taken over from anybody */
     struct pollfd orphans = {.fd = reap_orphans(), .events = POLLIN};
@@ -102,7 +104,7 @@ static void an_orphan_of_this_program_is_taken_on_and_its_end_seen(void **state)
 static void a_foreign_process_is_no_orphan_of_ours(void **state)
 {
     int alive;
-    pid_t pid = grandchild("sshd", &alive);
+    pid_t pid = grandchild("sshd: root", &alive);
     (void)state;
     assert_true(reap_orphans() >= 0);
     assert_false(reap_is_ours(pid));
