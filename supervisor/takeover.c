@@ -301,11 +301,11 @@ bool takeover(struct supervisor *s)
     if (!adopt_control(s)) {
         return false;
     }
+    stop_resume(s);
     reload_adopt(s);
     adopt_previews(s);
     s->ledger->images++;
     s->ledger->failures = 0;
-    stop_resume(s);
     if (died) {
         call_the_roll(s);
         tell(s, former_pid);

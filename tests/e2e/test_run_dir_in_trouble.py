@@ -86,8 +86,9 @@ def test_a_stale_control_socket_is_replaced(make_server):
 
 def test_after_kill_9_of_everything_the_next_start_works(make_server):
     server = make_server().start()
-    pids = [server.supervisor_pid()] + [w[key] for w in server.workers() for key in ("pid", "keeper_pid")]
-    for pid in pids:
+    supervisor = server.status()["supervisor"]
+    pids = [supervisor["pid"]] + [w[key] for w in server.workers() for key in ("pid", "keeper_pid")]
+    for pid in [supervisor["keeper_pid"]] + pids:  # the keeper first: it would start another supervisor
         os.kill(pid, signal.SIGKILL)
     harness.wait_until(lambda: not any(harness.is_alive(pid) for pid in pids), "they live on")
     assert_said(server.verb("status"), 1,
