@@ -2,6 +2,7 @@
  * whoever can read it. */
 #include "supervisor/begin.h"
 
+#include "supervisor/bequest.h"
 #include "supervisor/given.h"
 #include "supervisor/identity.h"
 #include "supervisor/inherit/log.h"
@@ -113,9 +114,17 @@ static bool find_user(struct supervisor *s)
     return found;
 }
 
+static void let_starter_go(void *context)
+{
+    begin_tell_starter(context, "ready\n");
+}
+
 /* From here on we are the supervisor of this run directory. Returns false with *exit_code. */
 static bool claim(struct supervisor *s, int *exit_code)
 {
+    if (bequest_take(s->settings->run_dir, s->ledger->foreground != 0, let_starter_go, s)) {
+        return false; /* not reached: this process is another image by then */
+    }
     char error[IDENTITY_ERROR_BYTES];
     pid_t holder = 0;
     switch (identity_take(s->settings->run_dir, &s->ledger->lock_fd, &holder, error)) {

@@ -1,6 +1,7 @@
 /* own_keeper.c — see own_keeper.h. */
 #include "supervisor/own_keeper.h"
 
+#include "supervisor/bequest.h"
 #include "supervisor/image.h"
 #include "supervisor/inherit/contract.h"
 #include "supervisor/inherit/log.h"
@@ -17,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { RETRY_MS = 100, WAIT_FIRST_MS = 50, WAIT_LONGEST_MS = 5000, FAILURES_MAX = 16 };
+enum { RETRY_MS = 100, WAIT_FIRST_MS = 50, WAIT_LONGEST_MS = 5000, FAILURES_MAX = 16, HEIR_PATIENCE_MS = 5000 };
 
 /* What a keeper has to know; a copy of its own. */
 struct keeping {
@@ -63,9 +64,6 @@ static void succeed(struct keeping *keeping)
     if (keeping->child != 0) {
         waitpid(keeping->child, NULL, 0);
     }
-    if (keeping->ledger->failures == 1) {
-        keeping->ledger->died_us = clock_now_us();
-    }
     keeping->child = fork();
     if (keeping->child == 0) {
         unblock_signals();
@@ -100,16 +98,45 @@ static bool rest(const struct keeping *keeping)
     return poll(&channel, 1, wait_ms) <= 0 || !told_to_leave(keeping->channel_fd);
 }
 
+/* A service in the foreground has a manager that starts it anew: wait for that one. True if it has everything now, and
+ * is the supervisor that this keeper keeps. */
+static bool bequeath(struct keeping *keeping)
+{
+    struct ledger *ledger = keeping->ledger;
+    struct pollfd door = {.fd = bequest_open(ledger->run_dir), .events = POLLIN};
+    pid_t heir = 0;
+    if (door.fd < 0) {
+        log_warn("no heir can be waited for: %s/keeper.sock: %s", ledger->run_dir, strerror(errno));
+    }
+    uint64_t end_ms = clock_now().ms + HEIR_PATIENCE_MS;
+    for (uint64_t now = clock_now().ms; door.fd >= 0 && heir == 0 && now < end_ms; now = clock_now().ms) {
+        if (poll(&door, 1, (int)(end_ms - now)) == 1) {
+            heir = bequest_give(door.fd, ledger, keeping->ledger_fd);
+        }
+    }
+    bequest_close(ledger->run_dir, &door.fd);
+    if (heir != 0) {
+        close(keeping->process_fd);
+        keeping->child = 0;
+        keeping->process_fd = pidfd_open(heir, 0);
+    }
+    return heir != 0;
+}
+
 static void keep(struct keeping *keeping)
 {
-    take_title(keeping->ledger);
+    struct ledger *ledger = keeping->ledger;
+    take_title(ledger);
     while (await_death(keeping)) {
-        bool is_keeper = keeping->ledger->keeper_pid == getpid();
-        if (!is_keeper || (keeping->ledger->failures > 0 && !rest(keeping))) {
+        if (ledger->keeper_pid != getpid() || (ledger->failures > 0 && !rest(keeping))) {
             return;
         }
-        keeping->ledger->failures++;
-        succeed(keeping);
+        if (ledger->failures++ == 0) {
+            ledger->died_us = clock_now_us();
+        }
+        if (!ledger->foreground || !bequeath(keeping)) {
+            succeed(keeping);
+        }
     }
 }
 

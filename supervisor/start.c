@@ -42,11 +42,12 @@ static struct settings *load(const char *config, const struct listeners *given)
 }
 
 /* True, and said, if a supervisor of this run directory is there already. It may come between this look and our own
- * supervisor's lock; then that one says so. */
+ * supervisor's lock; then that one says so. Where nobody can be named, a dead one's keeper holds the lock: we may be
+ * who it waits for. */
 static bool is_running(const struct settings *settings, FILE *out)
 {
     pid_t pid;
-    if (identity_look(settings->run_dir, &pid) != IDENTITY_RUNNING) {
+    if (identity_look(settings->run_dir, &pid) != IDENTITY_RUNNING || pid == 0) {
         return false;
     }
     fprintf(out, "perdure: already running: supervisor pid %d in %s\n", (int)pid, settings->run_dir);

@@ -224,14 +224,20 @@ def test_a_killed_worker_is_not_noticed_by_clients_nor_by_systemd(machine):
     assert state["ActiveState"] == "active" and state["NRestarts"] == "0" and machine.main_pid() == main
 
 
-def test_a_killed_main_process_is_followed_by_another_each_time(machine):
-    """Today its workers die with it, and clients notice: once it is succeeded instead, they are to be judged here."""
+def test_a_killed_main_process_is_followed_by_another_each_time_and_nobody_notices(machine):
+    """The supervisor's keeper gives everything to the one that systemd starts: it is the main process, and it serves."""
     machine.start()
-    for _ in range(10):
-        main = machine.main_pid()
-        machine.kill(signal.SIGKILL)
-        machine.wait_restarted(main)
+    workers = [(w["pid"], w["keeper_pid"]) for w in machine.status()["workers"]]
+    with machine.judge():
+        for _ in range(10):
+            main = machine.main_pid()
+            machine.kill(signal.SIGKILL)
+            machine.wait_restarted(main)
+            assert machine.status()["supervisor"]["pid"] == machine.main_pid()
     assert machine.state()["NRestarts"] == "10"
+    assert [(w["pid"], w["keeper_pid"]) for w in machine.status()["workers"]] == workers
+    assert machine.systemctl("stop", UNIT).returncode == 0
+    machine.assert_nothing_left()
 
 
 def test_killed_altogether_it_comes_back(machine):
