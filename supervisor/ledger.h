@@ -16,7 +16,7 @@
 #define LEDGER_VARIABLE "PERDURE_LEDGER"
 enum {
     LEDGER_MAGIC = 0x50455244,
-    LEDGER_VERSION = 6, /* raised with every change of a structure in here, workers.h or listeners.h */
+    LEDGER_VERSION = 7, /* raised with every change of a structure in here, workers.h or listeners.h */
     LEDGER_RESULT_BYTES = 4096,
     LEDGER_WHO_BYTES = 96,
     LEDGER_COMMAND_BYTES = 4096,
@@ -84,9 +84,10 @@ struct ledger {
     int32_t keeper_fd;         /* our end of its channel */
     uint64_t died_us;          /* when the keeper saw that the supervisor had died */
     uint32_t failures;         /* takeovers in a row that were begun and not completed */
-    uint32_t spare4;
-    uint32_t rolling;      /* enum ledger_rolling */
-    uint32_t rolling_verb; /* enum control_verb that asked for it */
+    uint32_t restarting;       /* 1: a restart has exec'ed, or is about to, and no new image has taken over since */
+    uint64_t calm_ms;          /* while rolling: who asked is not told anything before this instant; 0: not yet known */
+    uint32_t rolling;          /* enum ledger_rolling */
+    uint32_t rolling_verb;     /* enum control_verb that asked for it */
 
     uint32_t generation; /* the highest number given out */
     uint32_t crashes;    /* of the present edition's young workers, while it is on trial */

@@ -15,7 +15,9 @@ void restart_exec(struct supervisor *s)
     char reason[PATH_MAX + 64];
     preview_drop(s);
     control_keep(s->control, &ledger->control);
+    ledger->restarting = 1;
     image_exec(ledger, s->ledger_fd, ledger->own_path);
+    ledger->restarting = 0;
     snprintf(reason, sizeof reason, "%s: %s", ledger->own_path, strerror(errno));
     roll_back(s, reason);
     preview_resume(s);

@@ -88,6 +88,7 @@ void roll_begin(struct supervisor *s, const struct roll_plan *plan)
         .generation = ++ledger->generation, .snapshot_fd = plan->snapshot_fd, .program_fd = plan->program_fd};
     ledger->next_listeners = *plan->listeners;
     ledger->rolling = ROLLING_ON;
+    ledger->calm_ms = 0;
     ledger->rolling_verb = plan->verb;
     snprintf(ledger->rolling_text, sizeof ledger->rolling_text, "%s: generation %u\n%s",
              plan->verb == CONTROL_RESTART ? "restarted" : "reloaded", ledger->present.generation, plan->text);
@@ -119,33 +120,53 @@ static enum birth_cause roll_cause(const struct ledger *ledger)
     return ledger->rolling_verb == CONTROL_RESTART ? BIRTH_UPGRADE : BIRTH_RELOAD;
 }
 
-void roll_turn(struct supervisor *s)
+/* All are of the present edition. Returns when that is to be looked at again. */
+static uint64_t finish(struct supervisor *s)
+{
+    struct ledger *ledger = s->ledger;
+    uint64_t now = clock_now().ms;
+    if (ledger->rolling == ROLLING_BACK) {
+        finish_back(s);
+        return UINT64_MAX;
+    }
+    if (ledger->calm_ms == 0) {
+        ledger->calm_ms = ledger->rolling_verb == CONTROL_RESTART ? now + ROLL_PROOF_MS : now;
+    }
+    if (now < ledger->calm_ms) {
+        return ledger->calm_ms;
+    }
+    finish_on(s);
+    return UINT64_MAX;
+}
+
+static void end_trial(struct supervisor *s)
+{
+    if (s->ledger->trial_ms != 0 && clock_now().ms >= s->ledger->trial_ms) {
+        roll_prove(s);
+    }
+}
+
+uint64_t roll_turn(struct supervisor *s)
 {
     struct ledger *ledger = s->ledger;
     uint32_t slot = 0;
     if (s->phase != PHASE_RUNNING) {
-        return;
+        return UINT64_MAX;
     }
     if (ledger->rolling == ROLLING_NOT) {
-        if (ledger->trial_ms != 0 && clock_now().ms >= ledger->trial_ms) {
-            roll_prove(s);
-        }
-        return;
+        end_trial(s);
+        return UINT64_MAX;
     }
     switch (roll_outlook(&ledger->workers, ledger->present.generation, &slot)) {
     case ROLL_WAIT:
-        return;
+        return UINT64_MAX;
     case ROLL_NEXT:
         tend_retire(s, &ledger->workers.all[slot], roll_cause(ledger));
-        return;
+        return UINT64_MAX;
     case ROLL_DONE:
-        if (ledger->rolling == ROLLING_ON) {
-            finish_on(s);
-        } else {
-            finish_back(s);
-        }
-        return;
+        return finish(s);
     }
+    return UINT64_MAX;
 }
 
 /* ---- back ---- */
@@ -233,9 +254,11 @@ void roll_death(struct supervisor *s, const struct worker *w, enum backoff_death
         s->failed = true;
         return;
     }
-    bool on_trial = s->phase == PHASE_RUNNING && ledger->good.generation != ledger->present.generation;
-    if (on_trial && w->generation == ledger->present.generation &&
-        roll_is_hopeless(&ledger->crashes, blame, lived_ms)) {
+    bool on_trial = s->phase == PHASE_RUNNING && ledger->good.generation != ledger->present.generation &&
+                    w->generation == ledger->present.generation;
+    if (on_trial && roll_is_hopeless(&ledger->crashes, blame, lived_ms)) {
         roll_back(s, reason);
+    } else if (on_trial && blame == BACKOFF_CRASH) {
+        ledger->calm_ms = clock_now().ms + ROLL_CALM_MS;
     }
 }

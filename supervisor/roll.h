@@ -9,6 +9,9 @@
 enum {
     ROLL_TRIAL_MS = 10000, /* how long a new edition is on trial after its roll, and a worker of it is young */
     ROLL_CRASHES_MAX = 5,  /* so many of its young workers may crash meanwhile */
+    ROLL_PROOF_MS =
+        500, /* a new program serves so long, before who asked for the restart is told that it was accepted */
+    ROLL_CALM_MS = 1500, /* so long after a crash of the new edition's, before who asked is told anything */
 };
 
 /* ---- pure ---- */
@@ -39,8 +42,9 @@ struct roll_plan {
 /* Begin; takes ownership of all that is in PLAN. roll_turn does the rest. */
 void roll_begin(struct supervisor *s, const struct roll_plan *plan);
 
-/* Do what is next; call in every turn of the loop. */
-void roll_turn(struct supervisor *s);
+/* Do what is next; call in every turn of the loop. Returns when it wants to be called again, on clock_now()'s clock;
+ * UINT64_MAX: no special time. */
+uint64_t roll_turn(struct supervisor *s);
 
 /* A worker died (its slot still has its state): does that end the roll, or the start? */
 void roll_death(struct supervisor *s, const struct worker *w, enum backoff_death blame, int64_t lived_ms,

@@ -281,7 +281,7 @@ static int tend_all(struct supervisor *s)
     preview_clock(s);
     check_start(s);
     uint64_t mend_ms = mend_listeners(s); /* may begin a roll */
-    roll_turn(s);
+    uint64_t proven_ms = roll_turn(s);
     reload_turn(s);
     scale_turn(s);
     hang_check(s);
@@ -291,6 +291,7 @@ static int tend_all(struct supervisor *s)
     uint64_t nearest = tend_clock(s);
     nearest = told_ms < nearest ? told_ms : nearest;
     nearest = mend_ms < nearest ? mend_ms : nearest;
+    nearest = proven_ms < nearest ? proven_ms : nearest;
     uint64_t now = clock_now().ms;
     uint64_t sleep_ms = nearest > now ? nearest - now : 0;
     uint64_t period_ms = s->phase == PHASE_ENDING ? 50 : hang_period_ms(s);

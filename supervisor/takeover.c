@@ -12,6 +12,7 @@
 #include "supervisor/preview.h"
 #include "supervisor/reap.h"
 #include "supervisor/reload.h"
+#include "supervisor/roll.h"
 #include "supervisor/stop.h"
 #include "supervisor/tend.h"
 
@@ -284,6 +285,15 @@ static void tell(struct supervisor *s, pid_t former_pid)
     notify_ready(getpid(), line);
 }
 
+/* The new program was exec'ed and died before it had taken over. This image is of the program before, for it comes from
+ * the keeper that this one made. */
+static void give_up_restart(struct supervisor *s)
+{
+    if (s->ledger->restarting != 0 && s->ledger->rolling == ROLLING_ON) {
+        roll_back(s, "the new supervisor program died before it had taken over");
+    }
+}
+
 bool takeover(struct supervisor *s)
 {
     if (!adopt_ledger(s)) {
@@ -309,9 +319,11 @@ bool takeover(struct supervisor *s)
     if (died) {
         call_the_roll(s);
         tell(s, former_pid);
+        give_up_restart(s);
     } else {
         log_info("a new supervisor has taken over, image %u", s->ledger->images);
     }
+    s->ledger->restarting = 0;
     if (dropped > 0 && s->phase == PHASE_RUNNING) {
         reload_renew(s);
     }

@@ -1,0 +1,137 @@
+"""A restart onto programs that cannot live is put back on those before; the caller is told why, and no client notices."""
+import contextlib
+import pathlib
+import shutil
+import subprocess
+import threading
+
+import pytest
+
+import harness
+
+STORM = {"keepalive": 12, "close": 8, "idle": 50, "download": 2, "pipeline": 4}
+
+# A worker program that says it can take over, and then does something else.
+IMPOSTOR = """
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    (void)argv;
+    if (argc == 2) {
+        puts("%s");
+        return 0;
+    }
+    %s;
+}
+"""
+
+
+@pytest.fixture
+def replaceable(make_server):
+    """A server under load whose programs may be replaced; afterwards, the programs before must serve."""
+    server = make_server(ready_timeout="1s")
+    harness.fill_corpus(server.root)
+    program = pathlib.Path(server.copy_programs())
+    server.program = program
+    done = verb(server, "start")
+    assert done.returncode == 0, done.stderr
+    server.wait_serving()
+    with harness.Judge(server.address, server.root, **STORM):
+        yield server
+        harness.wait_until(server.is_serving, server.log)
+        status = server.status()
+        assert status["generation"] == 1 and status["lost_connections"] == 0
+        assert status["last_result"]["verb"] == "restart" and status["last_result"]["exit_code"] == 1
+        for name in ("perdure", "perdure-worker"):
+            replace(server, name, harness.BUILD / name)
+        done = verb(server, "restart")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert all(w["generation"] == server.status()["generation"] for w in server.wait_serving())
+
+
+def verb(server, name):
+    words = server.command(name)
+    return subprocess.run([str(server.program), *words[1:]], capture_output=True, text=True, timeout=60, check=False,
+                          stdin=subprocess.DEVNULL, env=server.environment())
+
+
+def replace(server, name, source):
+    """As a package manager does: a new file is renamed over the old."""
+    fresh = server.program.parent / f"{name}.new"
+    shutil.copy2(source, fresh)
+    fresh.rename(server.program.parent / name)
+
+
+def install_impostor(server, deed):
+    contract = subprocess.run([str(harness.BUILD / "perdure-worker"), "--contract"], capture_output=True, text=True,
+                              check=True).stdout.strip()
+    source = server.directory / "impostor.c"
+    source.write_text(IMPOSTOR % (contract, deed))
+    subprocess.run(["gcc", "-o", server.directory / "impostor", source], check=True)
+    replace(server, "perdure-worker", server.directory / "impostor")
+
+
+def assert_refused(server, reason):
+    done = verb(server, "restart")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert reason in done.stderr, done.stderr
+    assert reason in server.verb("status").stdout
+    return done
+
+
+@pytest.mark.parametrize("deed, reason", [
+    ("raise(SIGABRT)", "died before it was ready: signal 6 (SIGABRT)"),
+    ("return 3", "died before it was ready: exit 3"),
+    ("for (;;) pause()", "was not ready within ready_timeout"),
+], ids=["crashes at start", "exits at start", "never reports ready"])
+def test_a_worker_program_that_cannot_get_ready(replaceable, deed, reason):
+    install_impostor(replaceable, deed)
+    assert_refused(replaceable, reason)
+
+
+def test_a_worker_program_that_cannot_be_executed(replaceable):
+    (replaceable.program.parent / "perdure-worker").chmod(0o644)
+    assert_refused(replaceable, "executable")
+
+
+def test_a_worker_program_that_is_none(replaceable):
+    script = replaceable.directory / "script"
+    script.write_text("#!/bin/sh\nexit 0\n")
+    script.chmod(0o755)
+    replace(replaceable, "perdure-worker", script)
+    assert_refused(replaceable, "perdure-worker: ")
+
+
+def test_a_worker_program_that_crashes_after_some_requests(replaceable):
+    """The new one has a target that the one before has not, and somebody asks for it all the time."""
+    over = threading.Event()
+
+    def ask():
+        while not over.is_set():
+            with contextlib.suppress(OSError, AssertionError):
+                with replaceable.connect() as client:
+                    client.get("/.test/crash")
+
+    replace(replaceable, "perdure-worker", harness.BUILD / "targets" / "perdure-worker")
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        assert_refused(replaceable, "its workers keep dying")
+    finally:
+        over.set()
+        asking.join()
+
+
+def test_a_supervisor_program_that_dies_before_it_has_taken_over(replaceable):
+    former = replaceable.supervisor_pid()
+    harness.replace_program(replaceable.program, "exec $real --contract", "exit 7")
+    words = replaceable.command("restart")
+    real = str(harness.BUILD / "perdure")
+    done = subprocess.run([real, *words[1:]], capture_output=True, text=True, timeout=60, check=False,
+                          env=replaceable.environment())
+    assert done.returncode == 1 and "the new supervisor program died before it had taken over" in done.stderr, done
+    assert replaceable.supervisor_pid() != former
+
+
