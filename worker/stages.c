@@ -275,10 +275,12 @@ static enum body_verdict read_body(struct worker *w, struct connection *c)
     return verdict;
 }
 
-static enum onward after_body(struct worker *w, struct connection *c, enum body_verdict verdict)
+/* Read what is there of the body, and go on if that was its end. */
+static enum onward take_body(struct worker *w, struct connection *c)
 {
     struct request none = {0};
-    switch (verdict) {
+    bool progress = c->work.fill_at > c->work.next_at;
+    switch (read_body(w, c)) {
     case BODY_WHOLE:
         return answer_after_body(w, c);
     case BODY_MALFORMED:
@@ -288,7 +290,9 @@ static enum onward after_body(struct worker *w, struct connection *c, enum body_
     case BODY_PARTIAL:
         break;
     }
-    connection_enter(w, c, STAGE_BODY); /* progress: patience begins anew */
+    if (progress) {
+        connection_enter(w, c, STAGE_BODY); /* patience begins anew; not with every successor's look */
+    }
     connection_publish(c);
     return ONWARD_WAIT;
 }
@@ -299,7 +303,7 @@ static enum onward step_body(struct worker *w, struct connection *c)
         connection_end(w, c, END_SICK);
         return ONWARD_ENDED;
     }
-    enum onward onward = after_body(w, c, read_body(w, c));
+    enum onward onward = take_body(w, c);
     if (onward != ONWARD_WAIT) {
         return onward;
     }
@@ -313,7 +317,7 @@ static enum onward step_body(struct worker *w, struct connection *c)
     case RECEIVED_SOME:
         break;
     }
-    return after_body(w, c, read_body(w, c));
+    return take_body(w, c);
 }
 
 /* No longer wait for room in the socket. */

@@ -37,3 +37,15 @@ def test_half_a_request_is_answered_with_408_on_time(make_server):
         assert kill_now_and_then(server, began, 2.5) >= 3
         assert client.read().status == 408
         assert 2.0 < time.monotonic() - began < 4.5
+
+
+def test_half_a_body_is_answered_with_408_on_time(make_server):
+    """A successor looks at every body under way; that look once passed for a byte of it, and patience began anew."""
+    server = make_server(workers=1, body_timeout="3s").start()
+    with server.connect() as client:
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
+        wait_until(lambda: server.workers()[0]["connections"] == 1, server.log)
+        began = time.monotonic()
+        assert kill_now_and_then(server, began, 2.5) >= 3
+        assert client.read().status == 408
+        assert 2.0 < time.monotonic() - began < 4.5
