@@ -62,6 +62,14 @@ static void settle_in_memory(struct worker *w, struct connection *c)
     c->file_memory = NULL;
 }
 
+/* True if the request in work, or the one behind it, is a suspect. Such a one is answered alone: if it kills again, it
+ * must be told from those before it, and those have their answers by then. */
+static bool is_beside_suspect(const struct connection *c)
+{
+    return (c->work.flags & DESK_TRIED) != 0 &&
+           (c->work.tried_at == c->work.head_at || c->work.tried_at == c->work.next_at);
+}
+
 /* True if another response can be put behind this one. */
 static bool can_join(const struct connection *c)
 {
@@ -69,7 +77,8 @@ static bool can_join(const struct connection *c)
         c->work.file_fd < 0 ||
         (c->file_memory != NULL && c->work.memory_bytes + c->work.file_bytes + RESPONSE_OUT_MIN <= DESK_OUT_BYTES);
     return file_fits && c->work.memory_bytes + RESPONSE_OUT_MIN <= DESK_OUT_BYTES && c->work.parts == 1 &&
-           (c->work.flags & (DESK_CLOSE | DESK_TRIED)) == 0 && c->work.log_bytes + DESK_LOG_LINE <= DESK_LOG_BYTES;
+           (c->work.flags & DESK_CLOSE) == 0 && !is_beside_suspect(c) &&
+           c->work.log_bytes + DESK_LOG_LINE <= DESK_LOG_BYTES;
 }
 
 /* If a further request lies whole in the buffer and has no body, take it. */

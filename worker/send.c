@@ -91,7 +91,9 @@ static void watch_for_room(struct worker *w, struct connection *c)
 static void note_progress(struct worker *w, struct connection *c, uint64_t bytes)
 {
     c->at.sent += bytes;
-    c->work.flags &= ~(uint32_t)DESK_TRIED; /* it got somewhere: no longer a suspect */
+    if (c->work.head_at >= c->work.tried_at) {
+        c->work.flags &= ~(uint32_t)DESK_TRIED; /* it got somewhere: no longer a suspect */
+    }
     w->cell.header->counters.bytes_sent += bytes;
 }
 

@@ -69,6 +69,8 @@ static void move_to_fresh_desk(struct worker *w, struct connection *c)
     c->work.head_at = 0;
     c->work.next_at -= shift;
     c->work.fill_at -= shift;
+    c->work.tried_at = (uint16_t)(c->work.tried_at > shift ? c->work.tried_at - shift : 0);
+    w->cell.header->in_hand_at = 0;
     c->at.desk = number;
     c->desk = desk;
     connection_publish(c);
@@ -352,6 +354,8 @@ static enum onward finish_response(struct worker *w, struct connection *c)
     c->work = (struct desk_record){.head_at = c->work.next_at,
                                    .next_at = c->work.next_at,
                                    .fill_at = c->work.fill_at,
+                                   .flags = c->work.flags & DESK_TRIED, /* it comes after this response */
+                                   .tried_at = c->work.tried_at,
                                    .file_fd = -1,
                                    .out_from = c->at.sent};
     c->file_memory = NULL;

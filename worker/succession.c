@@ -240,6 +240,13 @@ static bool is_crash(const struct worker *w)
     return w->birth.cause == BIRTH_CRASH || w->birth.cause == BIRTH_HANG;
 }
 
+/* Where the request begins that was in hand. Of those that were to be answered together it need not be the first. */
+static uint16_t suspect_at(const struct worker *w, const struct connection *c)
+{
+    uint32_t at = w->cell.header->in_hand_at;
+    return (uint16_t)(at > c->work.head_at && at < DESK_IN_BYTES ? at : c->work.head_at);
+}
+
 static void find_suspect(struct worker *w, struct succession *succession)
 {
     struct connection c;
@@ -250,8 +257,10 @@ static void find_suspect(struct worker *w, struct succession *succession)
         return;
     }
     succession->suspect = fd;
-    succession->poison = (c.work.flags & DESK_TRIED) != 0;
+    uint16_t at = suspect_at(w, &c);
+    succession->poison = (c.work.flags & DESK_TRIED) != 0 && at == c.work.tried_at && at == c.work.head_at;
     c.work.flags |= DESK_TRIED;
+    c.work.tried_at = at;
     connection_publish(&c);
 }
 

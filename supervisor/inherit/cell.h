@@ -72,7 +72,7 @@ _Static_assert(sizeof(struct slot) <= 300, "an idle connection costs at most 300
 
 enum desk_flag {
     DESK_CLOSE = 1, /* the connection ends after this response */
-    DESK_TRIED = 2, /* this request was in hand when a worker crashed: it is a suspect and has its second try */
+    DESK_TRIED = 2, /* the request at tried_at was in hand when a worker crashed: a suspect, on its second try */
 };
 
 /* The part that a connection with a request needs. Invariants: head_at <= next_at <= fill_at <= DESK_IN_BYTES;
@@ -100,7 +100,7 @@ struct desk_record {
     uint32_t body_line;
     uint8_t body_kind;
     uint8_t body_phase;
-    uint16_t spare;
+    uint16_t tried_at; /* in[]: where the suspect begins; those before it are none */
     /* its access-log lines; the last one's number of body bytes stands at log_split and holds if all gets sent */
     uint32_t log_bytes;
     uint32_t log_split;

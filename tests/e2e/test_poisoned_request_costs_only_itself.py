@@ -114,3 +114,31 @@ def test_in_a_pipeline_those_before_it_are_answered_and_the_log_names_the_right_
         assert [client.read().status for _ in range(3)] == [200, 404, 500]
     assert "in hand was: GET /.test/crash HTTP/1.1" in targets.log()
     assert "in hand was: GET /index.html" not in targets.log()
+
+
+def test_however_many_it_stands_behind_it_kills_two_workers(targets):
+    """It once killed one more for each request that was to be answered together with it: a pipeline of a dozen held its
+    worker up for 25 s of back-off, one of some hundreds would have for an hour."""
+    with targets.connect() as client:
+        client.send(b"".join(b"GET /none?%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(12)) +
+                    b"GET /.test/crash HTTP/1.1\r\nHost: x\r\n\r\nGET /none HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert [client.read().status for _ in range(13)] == [404] * 12 + [500]
+    assert targets.successions()["crash"] == 2
+
+
+def test_two_of_them_in_a_pipeline_are_two(targets):
+    """The first costs its connection; the second is then nobody's business."""
+    with targets.connect() as client:
+        client.send(b"GET /none HTTP/1.1\r\nHost: x\r\n\r\n" + 2 * b"GET /.test/segv HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert [client.read().status for _ in range(2)] == [404, 500]
+        client.assert_closed()
+    assert targets.successions()["crash"] == 2
+
+
+def test_one_that_comes_with_a_body_is_found_out_too(targets):
+    with targets.connect() as client:
+        client.send("GET /none HTTP/1.1\r\nHost: x\r\n\r\nGET /.test/crash HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+        assert client.read().status == 404
+        client.send("12345")
+        assert client.read().status == 500
+    assert targets.successions()["crash"] == 2

@@ -288,6 +288,37 @@ static void a_suspect_gets_one_more_try_and_then_500(void **state)
     close(client);
 }
 
+/* It was to be answered together with the one before it, and killed: on its second try it stands alone. */
+static void a_suspect_behind_others_is_poison_when_it_kills_again(void **state)
+{
+    struct fixture *f = *state;
+    struct succession succession;
+    struct connection c;
+    char answers[4096];
+    char three[3 * sizeof hello];
+    int server;
+    int client = fixture_connect(&server);
+    fixture_begin(f, server);
+    snprintf(three, sizeof three, "%s%s%s", hello, hello, hello);
+    say(client, three);
+    die_after_receiving(f, server, three);
+    f->w.cell.header->in_hand_at = 2 * (uint32_t)strlen(hello);
+    adopt(f, BIRTH_CRASH, &succession);
+    assert_false(succession.poison);
+    /* The first two are answered, and then it kills again. */
+    assert_true(connection_load(&f->w, server, &c));
+    c.work.head_at = c.work.next_at = 2 * (uint32_t)strlen(hello);
+    c.at.received = c.work.fill_at = (uint32_t)strlen(three);
+    connection_publish(&c);
+    f->w.cell.header->in_hand = server;
+    adopt(f, BIRTH_CRASH, &succession);
+    assert_true(succession.poison);
+    succession_continue(&f->w, &succession);
+    assert_int_equal(fixture_serve(f, client, answers, 12), 12);
+    assert_memory_equal(answers, "HTTP/1.1 500", 12);
+    close(client);
+}
+
 static void a_kill_from_outside_makes_nobody_a_suspect(void **state)
 {
     struct fixture *f = *state;
@@ -443,6 +474,7 @@ int main(void)
         TEST(lesson_7_an_idle_connection_is_checked_when_it_first_moves),
         TEST(lesson_8_a_close_reaches_the_client_though_an_old_keeper_holds_the_socket),
         TEST(a_suspect_gets_one_more_try_and_then_500),
+        TEST(a_suspect_behind_others_is_poison_when_it_kills_again),
         TEST(a_kill_from_outside_makes_nobody_a_suspect),
         TEST(a_descriptor_of_our_own_is_never_closed_for_a_slot),
         cmocka_unit_test(a_sick_cell_costs_the_sick_connections_only),
