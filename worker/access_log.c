@@ -182,13 +182,20 @@ static void append(struct worker *w, const char *bytes, size_t count, uint64_t m
     publish_state(w, fill + count, mark);
 }
 
-void access_log_commit(struct worker *w, struct connection *c)
+/* C's lines were put down last, or were the last that our predecessor put down before it died: whatever others may have
+ * put down since. */
+static bool is_logged(const struct worker *w, const struct connection *c)
 {
     uint64_t mark = response_mark(c);
-    if (c->work.log_bytes == 0 || w->cell.header->log_state >> FILL_BITS == mark) {
+    return mark == w->cell.header->log_state >> FILL_BITS || mark == w->log_mark;
+}
+
+void access_log_commit(struct worker *w, struct connection *c)
+{
+    if (c->work.log_bytes == 0 || is_logged(w, c)) {
         return;
     }
-    append(w, c->desk->log, c->work.log_bytes, mark);
+    append(w, c->desk->log, c->work.log_bytes, response_mark(c));
 }
 
 /* The last line's number of body bytes, as far as they were sent. */
@@ -200,7 +207,7 @@ static uint64_t body_bytes_sent(const struct connection *c)
 
 void access_log_cut(struct worker *w, struct connection *c)
 {
-    if (c->work.log_bytes == 0 || c->at.sent <= c->work.log_from) {
+    if (c->work.log_bytes == 0 || c->at.sent <= c->work.log_from || is_logged(w, c)) {
         return;
     }
     char lines[DESK_LOG_BYTES + 24];
@@ -239,6 +246,7 @@ void access_log_flush(struct worker *w)
 void access_log_adopt(struct worker *w)
 {
     struct cell_header *header = w->cell.header;
+    w->log_mark = header->log_state >> FILL_BITS;
     if (area_fill(w) > CELL_LOG_BYTES || header->log_from >= area_fill(w)) {
         publish_state(w, 0, header->log_state >> FILL_BITS);
         header->log_from = 0;

@@ -28,6 +28,10 @@ static bool stage_adds_up(const struct connection *c)
     if (c->at.stage == STAGE_FREE || c->at.stage >= STAGES) {
         return false;
     }
+    bool has_none = c->at.stage == STAGE_IDLE || c->at.stage == STAGE_LINGER || c->at.stage == STAGE_GIVING;
+    if (has_none && c->at.desk >= 0) {
+        return false;
+    }
     bool needs_desk = c->at.stage == STAGE_HEAD || c->at.stage == STAGE_CONTINUE || c->at.stage == STAGE_BODY ||
                       c->at.stage == STAGE_RESPOND;
     if (c->at.stage == STAGE_CONTINUE || c->at.stage == STAGE_RESPOND) {
@@ -106,6 +110,14 @@ static uint64_t stage_patience(const struct settings *settings, enum stage stage
         break;
     }
     return 0;
+}
+
+void connection_curb(const struct worker *w, struct connection *c)
+{
+    uint64_t latest = clock_after(w->now, stage_patience(w->settings, (enum stage)c->at.stage)).ms;
+    if (c->at.deadline_ms > latest) {
+        c->at.deadline_ms = latest;
+    }
 }
 
 void connection_enter(struct worker *w, struct connection *c, enum stage next)
@@ -239,7 +251,7 @@ bool connection_verify(const struct worker *w, struct connection *c)
 {
     if ((c->at.flags & SLOT_UNIX) != 0) {
         /* No count to ask: what was published holds, unless the connection was in mid-step. */
-        return c->fd != w->was_in_hand;
+        return c->fd != w->was_in_hand || c->at.stage == STAGE_IDLE;
     }
     struct testimony testimony;
     if (!witness_ask(c->fd, &testimony)) {

@@ -38,6 +38,10 @@ void connection_publish(struct connection *c);
 /* Change C's stage and set the deadline that belongs to it. The only place that assigns at.stage. */
 void connection_enter(struct worker *w, struct connection *c, enum stage next);
 
+/* Bring C's deadline back to what its stage may have from now on: a predecessor's settings allowed more, or its cell is
+ * sick. */
+void connection_curb(const struct worker *w, struct connection *c);
+
 /* Begin, for a descriptor just accepted, or found by a successor with no slot. RECEIVED and SENT are its counts so far.
  */
 void connection_begin(struct worker *w, int fd, bool is_unix, uint64_t received, uint64_t sent);

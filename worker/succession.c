@@ -90,6 +90,14 @@ static bool is_empty_block(uint32_t first)
     return true;
 }
 
+/* A slot that is in use lies higher than the header says: the cell is sick. */
+static void raise_top(struct worker *w, uint32_t fd)
+{
+    if (fd > last_slot(w)) {
+        w->cell.header->top = fd;
+    }
+}
+
 void succession_look(struct worker *w)
 {
     uint32_t end = table_end(w);
@@ -106,6 +114,7 @@ void succession_look(struct worker *w)
              * one for each, which was half of the gap with 15,000 connections. */
             uint32_t hole = find_hole(fd, end);
             mark_inherited(w, fd, hole);
+            raise_top(w, hole);
             fd = hole + 1;
         }
     }
@@ -167,6 +176,7 @@ static bool adopt_slot(struct worker *w, int fd)
         connection_end(w, &c, END_SICK);
         return false;
     }
+    connection_curb(w, &c);
     connection_publish(&c);
     w->unverified[fd / 8] |= (uint8_t)(1U << (fd & 7));
     return true;
@@ -280,7 +290,9 @@ static void tame_header(struct worker *w)
 {
     struct cell_header *header = w->cell.header;
     for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
-        if (header->taking[i] < 0 || socket_option(header->taking[i], SO_TYPE) != SOCK_SEQPACKET) {
+        int channel = header->taking[i];
+        if (channel < 0 || channel == w->birth.control_fd || channel == w->birth.keeper_fd ||
+            socket_option(channel, SO_TYPE) != SOCK_SEQPACKET) {
             header->taking[i] = -1;
         }
     }
@@ -349,4 +361,5 @@ void succession_continue(struct worker *w, const struct succession *succession)
         }
     }
     answer_suspect(w, succession);
+    w->was_in_hand = -1; /* the number may be given to others from here on */
 }

@@ -4,8 +4,8 @@
  *     sent     = tcpi_bytes_acked + SIOCOUTQ        what arrived there, plus what is still on its way
  *
  * A segment or an acknowledgement may arrive between the two questions of a pair, so each is asked again until the
- * TCP_INFO counter is the same before and after. The peer's FIN counts as a byte in tcpi_bytes_received but SIOCINQ
- * leaves it out; ours is never sent before the last response byte. */
+ * TCP_INFO counter is the same before and after. A FIN counts as a byte: the peer's in tcpi_bytes_received (SIOCINQ
+ * leaves it out), ours in SIOCOUTQ and then in tcpi_bytes_acked. */
 #include "worker/witness.h"
 
 #include <errno.h>
@@ -16,7 +16,15 @@
 #include <sys/socket.h>
 
 /* States of the kernel's TCP (include/net/tcp_states.h) as tcpi_state says them. */
-enum { STATE_TIME_WAIT = 6, STATE_CLOSE = 7, STATE_CLOSE_WAIT = 8, STATE_LAST_ACK = 9, STATE_CLOSING = 11 };
+enum {
+    STATE_FIN_WAIT1 = 4,
+    STATE_FIN_WAIT2 = 5,
+    STATE_TIME_WAIT = 6,
+    STATE_CLOSE = 7,
+    STATE_CLOSE_WAIT = 8,
+    STATE_LAST_ACK = 9,
+    STATE_CLOSING = 11,
+};
 
 enum { PATIENCE = 1000 };
 
@@ -46,6 +54,20 @@ static uint64_t peer_fin(const struct tcp_info *info)
     }
 }
 
+static uint64_t our_fin(const struct tcp_info *info)
+{
+    switch (info->tcpi_state) {
+    case STATE_FIN_WAIT1:
+    case STATE_FIN_WAIT2:
+    case STATE_TIME_WAIT:
+    case STATE_LAST_ACK:
+    case STATE_CLOSING:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
 bool witness_ask(int fd, struct testimony *testimony)
 {
     struct tcp_info before;
@@ -62,7 +84,7 @@ bool witness_ask(int fd, struct testimony *testimony)
         if (before.tcpi_bytes_received == after.tcpi_bytes_received &&
             before.tcpi_bytes_acked == after.tcpi_bytes_acked && before.tcpi_state == after.tcpi_state) {
             testimony->received = after.tcpi_bytes_received - peer_fin(&after) - (uint64_t)unread;
-            testimony->sent = after.tcpi_bytes_acked + (uint64_t)unacknowledged;
+            testimony->sent = after.tcpi_bytes_acked + (uint64_t)unacknowledged - our_fin(&after);
             return true;
         }
         before = after;

@@ -38,6 +38,7 @@ struct worker {
     struct instant stop_deadline;
     uint32_t descriptors; /* this process's limit; its keeper has some more, so that it can always receive an order */
     int was_in_hand;      /* the descriptor that the predecessor was stepping when it died, -1: none */
+    uint64_t log_mark;    /* of the response whose lines the predecessor put into the log area last; 0: none */
     bool taking_rests;    /* no room: the channels from which connections come are not watched */
     int giving_fd;        /* where this surplus worker's connections go, -1: it is not surplus */
 };

@@ -114,6 +114,31 @@ static void a_successor_that_completes_a_response_again_does_not_log_it_again(vo
     assert_string_equal(text, "line\n");
 }
 
+/* Between that death and the response's completion others may complete theirs. */
+static void not_even_if_other_lines_came_between(void **state)
+{
+    struct logged *l = *state;
+    char text[4096];
+    struct connection c;
+    assert_true(connection_load(&l->f.w, l->server, &c));
+    c.at.desk = desks_borrow(&l->f.w.desks);
+    c.desk = cell_desk(&l->f.w.cell, c.at.desk);
+    c.work = (struct desk_record){.file_fd = -1, .log_bytes = 5, .log_split = 2, .log_from = 7};
+    memcpy(c.desk->log, "line\n", 5);
+    connection_publish(&c);
+    access_log_commit(&l->f.w, &c);
+    access_log_adopt(&l->f.w);
+    struct connection other = c;
+    other.work.log_from++;
+    access_log_commit(&l->f.w, &other);
+    access_log_commit(&l->f.w, &c);
+    c.at.sent = 20;
+    access_log_cut(&l->f.w, &c);
+    access_log_flush(&l->f.w);
+    read_log(l, text, sizeof text);
+    assert_string_equal(text, "line\nline\n");
+}
+
 static void lines_not_yet_written_are_written_by_the_successor(void **state)
 {
     struct logged *l = *state;
@@ -167,6 +192,7 @@ int main(void)
         TEST(a_response_has_one_line_in_the_combined_format),
         TEST(pipelined_responses_have_a_line_each_in_order),
         TEST(a_successor_that_completes_a_response_again_does_not_log_it_again),
+        TEST(not_even_if_other_lines_came_between),
         TEST(lines_not_yet_written_are_written_by_the_successor),
         TEST(a_response_cut_short_is_logged_with_the_bytes_that_went_out),
         TEST(a_long_request_line_is_cut_not_spilled),

@@ -266,6 +266,33 @@ static void lesson_8_a_close_reaches_the_client_though_an_old_keeper_holds_the_s
     close(client);
 }
 
+/* The kernel counts our FIN as a byte that we sent. */
+static void a_worker_killed_right_after_its_half_close_loses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct succession succession;
+    struct connection c;
+    int server;
+    int client = fixture_connect(&server);
+    fixture_begin(f, server);
+    say(client, big);
+    (void)fixture_serve(f, client, (char[1]){0}, 1);
+    assert_true(connection_load(&f->w, server, &c));
+    assert_int_equal(c.at.stage, STAGE_RESPOND);
+    /* All of it is with the kernel, and after that the half-close; neither is published. */
+    c.work.out_from = c.at.sent - 10;
+    c.work.memory_bytes = 10;
+    c.work.file_bytes = 0;
+    c.work.flags |= DESK_CLOSE;
+    connection_publish(&c);
+    assert_int_equal(shutdown(server, SHUT_WR), 0);
+    adopt(f, BIRTH_KILLED, &succession);
+    succession_continue(&f->w, &succession);
+    assert_int_equal(fixture_facts(f, server).stage, STAGE_LINGER);
+    assert_int_equal(f->w.cell.header->counters.dropped, 0);
+    close(client);
+}
+
 static void a_suspect_gets_one_more_try_and_then_500(void **state)
 {
     struct fixture *f = *state;
@@ -351,6 +378,79 @@ static void a_descriptor_of_our_own_is_never_closed_for_a_slot(void **state)
 
 /* ---- the sick cell ---- */
 
+/* No slot above the header's top is in use: were that believed, those above would share their desks with others. */
+static void a_top_that_is_too_low_costs_nobody_anything(void **state)
+{
+    struct fixture *f = *state;
+    int server[2];
+    int client[2];
+    for (int i = 0; i < 2; i++) {
+        client[i] = fixture_connect(&server[i]);
+        fixture_begin(f, server[i]);
+    }
+    say(client[0], "GET /hello.txt HT");
+    for (int i = 0; i < 3; i++) {
+        fixture_turn(f);
+    }
+    assert_int_equal(fixture_facts(f, server[0]).stage, STAGE_HEAD);
+    f->w.cell.header->top = 0;
+    adopt_and_continue(f, BIRTH_KILLED);
+    assert_int_equal(f->w.cell.header->connections, 2);
+    say(client[1], "GET /none HTTP/1.1\r\nHos");
+    for (int i = 0; i < 3; i++) {
+        fixture_turn(f);
+    }
+    say(client[0], "TP/1.1\r\nHost: x\r\n\r\n");
+    expect_hello(f, client[0]);
+    close(client[0]);
+    close(client[1]);
+}
+
+static void an_idle_slot_that_claims_a_desk_does_not_take_it_from_its_owner(void **state)
+{
+    struct fixture *f = *state;
+    int server[2];
+    int client[2];
+    for (int i = 0; i < 2; i++) {
+        client[i] = fixture_connect(&server[i]);
+        fixture_begin(f, server[i]);
+    }
+    say(client[1], "GET /hello.txt HT");
+    for (int i = 0; i < 3; i++) {
+        fixture_turn(f);
+    }
+    struct slot *sick = &f->w.cell.slots[server[0]];
+    sick->record[sick->current & 1].desk = fixture_facts(f, server[1]).desk;
+    assert_true(server[0] < server[1]);
+    adopt_and_continue(f, BIRTH_KILLED);
+    say(client[1], "TP/1.1\r\nHost: x\r\n\r\n");
+    expect_hello(f, client[1]);
+    close(client[0]);
+    close(client[1]);
+}
+
+static void our_own_channels_are_no_givers(void **state)
+{
+    struct fixture *f = *state;
+    f->w.cell.header->taking[0] = f->w.birth.control_fd;
+    adopt_and_continue(f, BIRTH_KILLED);
+    assert_int_equal(f->w.cell.header->taking[0], -1);
+}
+
+/* No patience is longer than its stage allows, whatever the cell says. */
+static void a_deadline_in_a_far_future_is_brought_back(void **state)
+{
+    struct fixture *f = *state;
+    int server;
+    int client = fixture_connect(&server);
+    fixture_begin(f, server);
+    struct slot *slot = &f->w.cell.slots[server];
+    slot->record[slot->current & 1].deadline_ms = UINT64_MAX;
+    adopt_and_continue(f, BIRTH_KILLED);
+    assert_true(fixture_facts(f, server).deadline_ms <= f->w.now.ms + f->settings.idle_timeout_ms);
+    close(client);
+}
+
 static uint32_t noise(void)
 {
     return (uint32_t)random() ^ (uint32_t)random() << 16;
@@ -371,7 +471,7 @@ static void scribble(struct fixture *f, int fd)
         words[(size_t)random() % span] = random() % 2 != 0 ? noise() : noise() % 4096;
     }
     f->w.cell.header->in_hand = (int32_t)noise();
-    f->w.cell.header->top = random() % 2 != 0 ? noise() : 300;
+    f->w.cell.header->top = random() % 2 != 0 ? noise() : noise() % 300;
     f->w.cell.header->log_state = (uint64_t)noise() << 32 | noise();
     f->w.cell.header->log_from = noise();
     f->w.cell.header->connections = noise();
@@ -404,9 +504,6 @@ static bool survive(struct fixture *f)
         fixture_turn(f);
     }
     scribble(f, server[random() % 2]);
-    if (f->w.cell.header->top < (uint32_t)server[2]) {
-        f->w.cell.header->top = (uint32_t)server[2];
-    }
     adopt_and_continue(f, random() % 2 != 0 ? BIRTH_CRASH : BIRTH_KILLED);
     for (int i = 0; i < 20; i++) {
         fixture_turn(f);
@@ -473,10 +570,15 @@ int main(void)
         TEST(lesson_6_connections_and_response_files_live_over_exec_and_nothing_else_does),
         TEST(lesson_7_an_idle_connection_is_checked_when_it_first_moves),
         TEST(lesson_8_a_close_reaches_the_client_though_an_old_keeper_holds_the_socket),
+        TEST(a_worker_killed_right_after_its_half_close_loses_nothing),
         TEST(a_suspect_gets_one_more_try_and_then_500),
         TEST(a_suspect_behind_others_is_poison_when_it_kills_again),
         TEST(a_kill_from_outside_makes_nobody_a_suspect),
         TEST(a_descriptor_of_our_own_is_never_closed_for_a_slot),
+        TEST(a_top_that_is_too_low_costs_nobody_anything),
+        TEST(an_idle_slot_that_claims_a_desk_does_not_take_it_from_its_owner),
+        TEST(our_own_channels_are_no_givers),
+        TEST(a_deadline_in_a_far_future_is_brought_back),
         cmocka_unit_test(a_sick_cell_costs_the_sick_connections_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
