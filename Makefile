@@ -37,7 +37,7 @@ JUDGE      := $(wildcard tests/judge/*.c)
 object     = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BINS := $(patsubst %.c,$(BUILD)/%,$(UNITS))
 
-.PHONY: all check check-unit check-e2e targets asan lint install clean judges
+.PHONY: all check check-unit check-e2e targets layout asan lint install clean judges
 all: $(BUILD)/perdure $(BUILD)/perdure-worker
 
 $(BUILD)/perdure: $(call object,supervisor/main.c) $(BUILD)/libsupervisor.a $(BUILD)/libinherit.a
@@ -71,12 +71,18 @@ judges: $(BUILD)/judge
 check: check-unit check-e2e
 check-unit: $(UNIT_BINS)
 	@scripts/unit $(UNIT_BINS)
-check-e2e: all judges targets
+check-e2e: all judges targets layout
 	PERDURE_BUILD=$(abspath $(BUILD)) $(PYTEST) -q tests/e2e
 
 # The same programs with targets that crash or hang a worker (worker/test_target.h), for tests only.
 targets:
 	$(MAKE) BUILD=$(BUILD)/targets DEFINES=-DPERDURE_TEST_TARGETS all
+
+# The same programs with cells that are laid out in another way, and a worker of which nobody raised the number for that.
+layout:
+	$(MAKE) BUILD=$(BUILD)/layout DEFINES=-DPERDURE_TEST_CELL_LAYOUT=CELL_LAYOUT_NUMBER+1 all
+	$(MAKE) BUILD=$(BUILD)/unnumbered DEFINES=-DPERDURE_TEST_CELL_LAYOUT=CELL_LAYOUT_NUMBER \
+		$(BUILD)/unnumbered/perdure-worker
 
 asan:
 	$(MAKE) BUILD=build/asan OPTIMISE='-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-format-truncation' \

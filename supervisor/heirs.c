@@ -31,13 +31,19 @@ static bool is_lighter(const struct heir_load *one, const struct heir_load *othe
     return one->givers != other->givers ? one->givers < other->givers : one->connections < other->connections;
 }
 
+/* More channels than that a worker does not watch. */
+bool heirs_has_room(const struct worker *worker, const struct heirs *heirs)
+{
+    return may_inherit(worker) && worker->generation == heirs->generation &&
+           heirs->load[worker->slot].givers < CELL_TAKING_MAX;
+}
+
 struct worker *heirs_choose(struct workers *workers, const struct heirs *heirs)
 {
     struct worker *best = NULL;
     for (uint32_t i = 0; i < workers->count && i < heirs->end; i++) {
         const struct heir_load *load = &heirs->load[i];
-        /* More channels than that a worker does not watch. */
-        if (!may_inherit(&workers->all[i]) || load->givers >= CELL_TAKING_MAX) {
+        if (!heirs_has_room(&workers->all[i], heirs)) {
             continue;
         }
         if (best == NULL || is_lighter(load, &heirs->load[best->slot])) {

@@ -14,7 +14,8 @@ struct heir_load {
 
 /* Who may be an heir in this turn. */
 struct heirs {
-    uint32_t end; /* no slot from here on: who serves there is surplus */
+    uint32_t end;        /* no slot from here on: who serves there is surplus */
+    uint32_t generation; /* none of another one: it will itself be renewed soon, or have to give */
     struct heir_load load[WORKERS_MAX];
 };
 
@@ -23,6 +24,9 @@ uint32_t heirs_end(const struct workers *workers, size_t surplus);
 
 /* A giver's CONNECTIONS, so many, go to HEIR. */
 void heirs_add(struct heirs *heirs, uint32_t heir, uint64_t connections);
+
+/* True if WORKER serves, is none that has to go, and can take from one giver more. */
+bool heirs_has_room(const struct worker *worker, const struct heirs *heirs);
 
 /* The worker to which the fewest hand over, and of those the one with the fewest connections: so several givers at once
  * go to several heirs. NULL: none can take any more now. */

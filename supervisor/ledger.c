@@ -77,6 +77,11 @@ struct ledger *ledger_adopt(int fd)
     return NULL;
 }
 
+bool ledger_can_adopt(const struct ledger *ledger, const struct worker *worker)
+{
+    return worker->layout == ledger->present.layout;
+}
+
 typedef void visitor(int32_t *fd, void *context);
 
 static void visit_one(int32_t *fd, visitor *visit, void *context)

@@ -16,7 +16,7 @@
 #define LEDGER_VARIABLE "PERDURE_LEDGER"
 enum {
     LEDGER_MAGIC = 0x50455244,
-    LEDGER_VERSION = 7, /* raised with every change of a structure in here, workers.h or listeners.h */
+    LEDGER_VERSION = 8, /* raised with every change of a structure in here, workers.h or listeners.h */
     LEDGER_RESULT_BYTES = 4096,
     LEDGER_WHO_BYTES = 96,
     LEDGER_COMMAND_BYTES = 4096,
@@ -34,6 +34,7 @@ struct ledger_edition {
     uint32_t generation; /* 0: there is none */
     int32_t snapshot_fd;
     int32_t program_fd; /* of perdure-worker, O_PATH */
+    uint32_t layout;    /* of the cells that the program lays out and adopts; 0: not known yet */
 };
 
 /* Connections on their way from a surplus worker to its heir. We hold the heir's end as well, so that what the heir has
@@ -134,6 +135,10 @@ struct ledger *ledger_create(int *fd);
 
 /* Map the ledger on FD. Returns NULL with errno (EPROTO: it is not a ledger of this version). */
 struct ledger *ledger_adopt(int fd);
+
+/* True if the present program can succeed W, whose cell it must be able to read. One that it cannot is succeeded by its
+ * own program, and makes way for a fresh worker: scale.c. */
+bool ledger_can_adopt(const struct ledger *ledger, const struct worker *worker);
 
 /* Call VISIT with each descriptor that the ledger names (not its own), in no special order. VISIT may change it. */
 void ledger_each_fd(struct ledger *ledger, void (*visit)(int32_t *fd, void *context), void *context);

@@ -129,7 +129,9 @@ static long number_behind(const char *line, const char *word)
     return at != NULL ? strtol(at + strlen(word), NULL, 10) : -1;
 }
 
-static void check_one(const char *path, bool is_supervisor)
+/* Returns the layout of its cells: a supervisor looks after cells of any, and workers of another than ours are put in
+ * beside the old ones. */
+static long check_one(const char *path, bool is_supervisor)
 {
     char line[CONTRACT_LINE_BYTES];
     if (access(path, X_OK) != 0) {
@@ -137,13 +139,23 @@ static void check_one(const char *path, bool is_supervisor)
     }
     ask_contract(path, line);
     long contract = number_behind(line, " contract ");
-    if (contract < 0) {
+    long layout = number_behind(line, " cell ");
+    if (contract < 0 || layout <= 0) {
         refuse(path, "it does not answer --contract; it is broken or not perdure's");
     }
-    if (contract != CONTRACT_VERSION || number_behind(line, " cell ") != CELL_LAYOUT ||
-        (is_supervisor && number_behind(line, " ledger ") != LEDGER_VERSION)) {
+    if (contract != CONTRACT_VERSION || (is_supervisor && number_behind(line, " ledger ") != LEDGER_VERSION)) {
         refuse(path, "it cannot take over from the running version; stop and start instead");
     }
+    return layout;
+}
+
+static _Noreturn void check_both(const char *own_path, const char *worker_path)
+{
+    char text[32];
+    long layout = check_one(worker_path, false);
+    check_one(own_path, true);
+    int length = snprintf(text, sizeof text, "%ld", layout);
+    _exit(write(verdict_fd, text, (size_t)length) == length ? 0 : 1);
 }
 
 int program_check_begin(struct program_check *check, const char *own_path, const char *worker_path)
@@ -159,9 +171,7 @@ int program_check_begin(struct program_check *check, const char *own_path, const
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         verdict_fd = ends[1];
-        check_one(worker_path, false);
-        check_one(own_path, true);
-        _exit(0);
+        check_both(own_path, worker_path);
     }
     int saved = errno;
     close(ends[1]);
@@ -188,8 +198,8 @@ bool program_check_finish(struct program_check *check, char error[PROGRAM_ERROR_
     ssize_t length = read(check->pipe_fd, error, PROGRAM_ERROR_BYTES - 1);
     error[length > 0 ? length : 0] = '\0';
     close(check->pipe_fd);
-    *check = (struct program_check){.pid = -1, .pipe_fd = -1};
     bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    *check = (struct program_check){.pid = -1, .pipe_fd = -1, .layout = good ? (uint32_t)strtoul(error, NULL, 10) : 0};
     if (!good && length <= 0) {
         snprintf(error, PROGRAM_ERROR_BYTES, "the check of the programs on disk took too long");
     }

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum { PROGRAM_ERROR_BYTES = 1024 };
@@ -22,14 +23,16 @@ void program_contract(char *line, size_t bytes);
 /* A check of both programs under way, in a process of its own: an unknown program is run. Fields are read-only for
  * others. */
 struct program_check {
-    pid_t pid;   /* the caller's SIGCHLD handling leaves it to program_check_finish */
-    int pipe_fd; /* hangs up when the verdict is there */
+    pid_t pid;       /* the caller's SIGCHLD handling leaves it to program_check_finish */
+    int pipe_fd;     /* hangs up when the verdict is there */
+    uint32_t layout; /* once finished: of the worker program's cells */
 };
 
 /* Ask the supervisor at OWN_PATH and the worker at WORKER_PATH for their contract. Returns 0, or -1 with errno. */
 int program_check_begin(struct program_check *check, const char *own_path, const char *worker_path);
 
-/* Call when pipe_fd has hung up or when patience is over. True if both could take over; else why not in error. */
+/* Call when pipe_fd has hung up or when patience is over. True if both could take over, though the worker's layout of
+ * cells may be another than that of those who run; else why not in error. */
 bool program_check_finish(struct program_check *check, char error[PROGRAM_ERROR_BYTES]);
 
 #endif

@@ -289,9 +289,11 @@ static int take_program(struct supervisor *s)
 static void roll(struct supervisor *s, int snapshot_fd, struct settings *next, const struct listeners *listeners,
                  const char *text)
 {
+    uint32_t layout = s->reload.program_fd >= 0 ? s->reload.check.layout : s->ledger->present.layout;
     struct roll_plan plan = {
         .verb = s->reload.verb,
         .snapshot_fd = snapshot_fd,
+        .layout = layout,
         .program_fd = take_program(s),
         .settings = next,
         .listeners = listeners,

@@ -21,23 +21,44 @@ static bool is_renewed(const struct worker *w)
     return gives || worker_is_active(w);
 }
 
-enum roll_outlook roll_outlook(const struct workers *workers, uint32_t generation, uint32_t *slot)
+/* Obsolete workers, whose cells the program of EDITION cannot adopt, make way for as many fresh ones as are wanted. One
+ * that does not serve now holds nothing up: perhaps it never will again. */
+static enum roll_outlook outlook_of_obsolete(const struct workers *workers, const struct ledger_edition *edition)
+{
+    size_t active = workers_active(workers);
+    size_t obsolete = 0;
+    size_t serving = 0;
+    for (uint32_t i = 0; i < workers->count; i++) {
+        const struct worker *w = &workers->all[i];
+        if (worker_is_active(w) && w->layout != edition->layout) {
+            obsolete++;
+            serving += w->state == WORKER_SERVING;
+        }
+    }
+    size_t fresh = active - obsolete;
+    if (obsolete > 0 && fresh < workers->wanted && (active <= workers->wanted || fresh == 0 || serving == 0)) {
+        return ROLL_ADD;
+    }
+    return serving > 0 ? ROLL_WAIT : ROLL_DONE;
+}
+
+enum roll_outlook roll_outlook(const struct workers *workers, const struct ledger_edition *edition, uint32_t *slot)
 {
     bool found = false;
     for (uint32_t i = 0; i < workers->count; i++) {
         const struct worker *w = &workers->all[i];
-        if (!is_renewed(w)) {
+        if (!is_renewed(w) || w->layout != edition->layout) {
             continue;
         }
         if (w->state != WORKER_SERVING && w->state != WORKER_GIVING) {
             return ROLL_WAIT;
         }
-        if (w->generation != generation && !found) {
+        if (w->generation != edition->generation && !found) {
             found = true;
             *slot = i;
         }
     }
-    return found ? ROLL_NEXT : ROLL_DONE;
+    return found ? ROLL_NEXT : outlook_of_obsolete(workers, edition);
 }
 
 bool roll_is_hopeless(uint32_t *crashes, enum backoff_death blame, int64_t lived_ms)
@@ -84,14 +105,19 @@ void roll_begin(struct supervisor *s, const struct roll_plan *plan)
 {
     struct ledger *ledger = s->ledger;
     roll_prove(s);
-    ledger->present = (struct ledger_edition){
-        .generation = ++ledger->generation, .snapshot_fd = plan->snapshot_fd, .program_fd = plan->program_fd};
+    bool same_layout = plan->layout == ledger->present.layout;
+    ledger->present = (struct ledger_edition){.generation = ++ledger->generation,
+                                              .snapshot_fd = plan->snapshot_fd,
+                                              .program_fd = plan->program_fd,
+                                              .layout = plan->layout};
     ledger->next_listeners = *plan->listeners;
     ledger->rolling = ROLLING_ON;
     ledger->calm_ms = 0;
     ledger->rolling_verb = plan->verb;
-    snprintf(ledger->rolling_text, sizeof ledger->rolling_text, "%s: generation %u\n%s",
-             plan->verb == CONTROL_RESTART ? "restarted" : "reloaded", ledger->present.generation, plan->text);
+    snprintf(ledger->rolling_text, sizeof ledger->rolling_text, "%s: generation %u\n%s%s",
+             plan->verb == CONTROL_RESTART ? "restarted" : "reloaded", ledger->present.generation, plan->text,
+             same_layout ? ""
+                         : "the new workers cannot adopt the old ones, which hand over or finish what they have\n");
     use_settings(s, plan->settings);
     log_info("%s: rolling to generation %u", control_verb_name[plan->verb], ledger->present.generation);
 }
@@ -157,11 +183,14 @@ uint64_t roll_turn(struct supervisor *s)
         end_trial(s);
         return UINT64_MAX;
     }
-    switch (roll_outlook(&ledger->workers, ledger->present.generation, &slot)) {
+    switch (roll_outlook(&ledger->workers, &ledger->present, &slot)) {
     case ROLL_WAIT:
         return UINT64_MAX;
     case ROLL_NEXT:
         tend_retire(s, &ledger->workers.all[slot], roll_cause(ledger));
+        return UINT64_MAX;
+    case ROLL_ADD:
+        scale_add(s);
         return UINT64_MAX;
     case ROLL_DONE:
         return finish(s);

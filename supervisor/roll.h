@@ -17,11 +17,15 @@ enum {
 /* ---- pure ---- */
 
 enum roll_outlook {
-    ROLL_DONE, /* every worker, surplus ones that still hand over too, is of that generation */
+    ROLL_DONE, /* every worker, surplus ones that still hand over too, is of that edition, or obsolete and on its way
+                * out
+                */
     ROLL_WAIT, /* somebody is on its way */
     ROLL_NEXT, /* *slot may be told to retire now */
+    ROLL_ADD,  /* a fresh worker is to take the place of one that cannot be succeeded: scale.c sends that one away then
+                */
 };
-enum roll_outlook roll_outlook(const struct workers *workers, uint32_t generation, uint32_t *slot);
+enum roll_outlook roll_outlook(const struct workers *workers, const struct ledger_edition *edition, uint32_t *slot);
 
 /* True if this death, of a worker of an edition on trial, is one too many. *CRASHES counts them. LIVED_MS: -1: it never
  * was ready. */
@@ -34,6 +38,7 @@ struct roll_plan {
     enum control_verb verb;
     int snapshot_fd;
     int program_fd;
+    uint32_t layout; /* of the program's cells */
     struct settings *settings;
     const struct listeners *listeners; /* prepared */
     const char *text;                  /* what the result will say */

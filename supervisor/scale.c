@@ -42,6 +42,11 @@ static void start_missing(struct supervisor *s, size_t missing)
     }
 }
 
+void scale_add(struct supervisor *s)
+{
+    start_missing(s, 1);
+}
+
 /* ---- who takes whose connections ---- */
 
 static uint64_t carries(const struct supervisor *s, const struct worker *w)
@@ -54,7 +59,7 @@ static uint64_t carries(const struct supervisor *s, const struct worker *w)
 static void weigh(const struct supervisor *s, size_t surplus, struct heirs *heirs)
 {
     const struct ledger *ledger = s->ledger;
-    *heirs = (struct heirs){.end = heirs_end(&ledger->workers, surplus)};
+    *heirs = (struct heirs){.end = heirs_end(&ledger->workers, surplus), .generation = ledger->present.generation};
     for (uint32_t i = 0; i < ledger->workers.count; i++) {
         const struct worker *w = &ledger->workers.all[i];
         heirs->load[i].connections += carries(s, w);
@@ -77,20 +82,32 @@ static struct ledger_gift *free_place(struct ledger *ledger)
     return NULL;
 }
 
-static void give(struct supervisor *s, struct worker *surplus, struct heirs *heirs)
+/* One that succeeded a giver keeps the heir, and waits for it if need be: that one alone knows which connections it got
+ * from the giver just before it died. */
+static const struct worker *heir_of(struct ledger *ledger, const struct worker *surplus, const struct heirs *heirs)
+{
+    const struct worker *before = surplus->heir >= 0 ? &ledger->workers.all[surplus->heir % WORKERS_MAX] : NULL;
+    if (before == NULL || !worker_is_active(before) || before->generation != heirs->generation) {
+        return heirs_choose(&ledger->workers, heirs);
+    }
+    return heirs_has_room(before, heirs) ? before : NULL;
+}
+
+static bool give(struct supervisor *s, struct worker *surplus, struct heirs *heirs)
 {
     struct ledger *ledger = s->ledger;
-    const struct worker *heir = heirs_choose(&ledger->workers, heirs);
+    const struct worker *heir = heir_of(ledger, surplus, heirs);
     struct ledger_gift *gift = free_place(ledger);
     int ends[2];
     if (heir == NULL || gift == NULL || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-        return; /* the next turn tries again */
+        return false; /* the next turn tries again */
     }
     heirs_add(heirs, heir->slot, carries(s, surplus));
     tend_take(heir, ends[1]);
     tend_give(surplus, heir, ends[0]);
     close(ends[0]);
     *gift = (struct ledger_gift){.fd = ends[1], .heir = heir->slot, .heir_pid = heir->pid};
+    return true;
 }
 
 /* True if nothing is left in the socket, and nobody will put anything into it. */
@@ -156,20 +173,76 @@ static void give_again(struct supervisor *s, struct heirs *heirs)
     }
 }
 
-void scale_turn(struct supervisor *s)
+/* ---- obsolete ones: no present program can adopt them, so they go when a fresh one serves in their place ---- */
+
+static bool is_obsolete(const struct supervisor *s, const struct worker *w)
+{
+    return worker_is_active(w) && !ledger_can_adopt(s->ledger, w);
+}
+
+/* How many are active, and of those: how many are obsolete, and how many others serve. */
+struct tally {
+    size_t active;
+    size_t obsolete;
+    size_t serving;
+};
+
+static struct tally tally_of(const struct supervisor *s)
+{
+    struct tally tally = {.active = workers_active(&s->ledger->workers)};
+    for (uint32_t i = 0; i < s->ledger->workers.count; i++) {
+        const struct worker *w = &s->ledger->workers.all[i];
+        bool obsolete = is_obsolete(s, w);
+        tally.obsolete += obsolete;
+        tally.serving += !obsolete && worker_is_active(w) && w->state == WORKER_SERVING;
+    }
+    return tally;
+}
+
+static size_t beyond(size_t count, size_t wanted)
+{
+    return count > wanted ? count - wanted : 0;
+}
+
+static bool give_obsolete(struct supervisor *s, size_t dispensable, struct heirs *heirs)
+{
+    struct workers *workers = &s->ledger->workers;
+    bool any = false;
+    for (uint32_t i = 0; i < workers->count && dispensable > 0; i++) {
+        struct worker *w = &workers->all[i];
+        if (is_obsolete(s, w) && w->state == WORKER_SERVING) {
+            any |= give(s, w, heirs);
+            dispensable--;
+        }
+    }
+    return any;
+}
+
+static void limit_giving(struct supervisor *s)
+{
+    for (uint32_t i = 0; i < s->ledger->workers.count; i++) {
+        if (s->ledger->workers.all[i].state == WORKER_GIVING) {
+            tend_limit_giving(s, &s->ledger->workers.all[i]);
+        }
+    }
+}
+
+bool scale_turn(struct supervisor *s)
 {
     struct workers *workers = &s->ledger->workers;
     if (s->phase != PHASE_RUNNING) {
-        return;
+        return false;
     }
-    size_t active = workers_active(workers);
-    size_t surplus = active > workers->wanted && s->ledger->rolling == ROLLING_NOT ? active - workers->wanted : 0;
-    if (active < workers->wanted) {
-        start_missing(s, workers->wanted - active);
-    }
+    struct tally tally = tally_of(s);
+    bool rolling = s->ledger->rolling != ROLLING_NOT;
+    size_t surplus = rolling ? 0 : beyond(tally.active - tally.obsolete, workers->wanted);
+    start_missing(s, beyond(workers->wanted, tally.active));
     struct heirs heirs;
     weigh(s, surplus, &heirs);
     see_to_gifts(s, &heirs);
     give_surplus(s, &heirs);
+    bool gone = give_obsolete(s, beyond(tally.serving + tally.obsolete, workers->wanted), &heirs);
     give_again(s, &heirs);
+    limit_giving(s);
+    return gone;
 }

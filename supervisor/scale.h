@@ -10,7 +10,11 @@ unsigned scale_wanted(const struct settings *settings);
 /* One more (STEP 1) or one less (-1) is wanted. */
 void scale_step(struct supervisor *s, int step);
 
-/* Start what is missing, tell what is surplus to give. Call in every turn of the loop. */
-void scale_turn(struct supervisor *s);
+/* Start one worker more, of the present edition. */
+void scale_add(struct supervisor *s);
+
+/* Start what is missing, tell what is surplus to give, and those that the present program cannot adopt as soon as fresh
+ * ones serve in their place: true if one of those is on its way out now. Call in every turn of the loop. */
+bool scale_turn(struct supervisor *s);
 
 #endif

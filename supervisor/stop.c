@@ -24,7 +24,7 @@ static void each_worker(struct supervisor *s, void (*visit)(struct supervisor *s
 
 static void stop_worker(struct supervisor *s, struct worker *w)
 {
-    if (w->state == WORKER_SERVING || w->state == WORKER_GIVING) {
+    if (w->state == WORKER_SERVING || w->state == WORKER_GIVING || w->state == WORKER_STOPPING) {
         tend_stop(s, w);
     }
 }

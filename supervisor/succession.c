@@ -127,9 +127,10 @@ static struct succession_step on_patience(const struct worker *worker, const str
         return step(ACT_KILL_KEEPER, 0);
     case WORKER_BACKING_OFF:
         return facts->ending ? step(ACT_END, 0) : replace(worker, facts, 0);
+    case WORKER_GIVING:
+        return step(ACT_STOP, 0);
     case WORKER_EMPTY:
     case WORKER_SERVING:
-    case WORKER_GIVING:
     case WORKER_STOPPING:
         return step(ACT_NOTHING, 0);
     }

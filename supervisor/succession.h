@@ -30,6 +30,7 @@ enum succession_act {
     ACT_SUCCEED,     /* order the keeper to fork a successor, after delay_ms */
     ACT_RENEW,       /* nothing is left to succeed: fork a fresh worker with an empty cell, after delay_ms */
     ACT_MAKE_KEEPER, /* order the worker to make another keeper */
+    ACT_STOP,        /* order the worker to stop gracefully: it has been handing over for long enough */
     ACT_SHOOT,       /* SIGKILL to the worker because it hangs; its death follows */
     ACT_KILL,        /* SIGKILL to the worker that does not get ready; its death follows */
     ACT_KILL_KEEPER, /* SIGKILL to the keeper that does not do what it is told; its death follows */

@@ -283,7 +283,9 @@ static int tend_all(struct supervisor *s)
     uint64_t mend_ms = mend_listeners(s); /* may begin a roll */
     uint64_t proven_ms = roll_turn(s);
     reload_turn(s);
-    scale_turn(s);
+    if (scale_turn(s)) {
+        proven_ms = roll_turn(s); /* it was waiting for that */
+    }
     hang_check(s);
     own_keeper_turn(s);
     control_keep(s->control, &s->ledger->control);

@@ -39,9 +39,10 @@ static void enter(struct worker *w, enum worker_state state, uint64_t patience_m
 
 /* ---- births ---- */
 
-static const struct listeners *listeners_of_present(const struct ledger *ledger)
+static const struct listeners *listeners_for(const struct ledger *ledger, const struct worker *w)
 {
-    return ledger->rolling == ROLLING_ON ? &ledger->next_listeners : &ledger->listeners;
+    bool is_next = ledger->rolling == ROLLING_ON && ledger_can_adopt(ledger, w);
+    return is_next ? &ledger->next_listeners : &ledger->listeners;
 }
 
 /* What the next one in W's slot is born with, under our numbers. */
@@ -64,7 +65,7 @@ static struct birth birth_of(const struct supervisor *s, const struct worker *w,
         .cell_fd = w->cell_fd,
         .epoll_fd = -1,
     };
-    birth.listeners_count = (uint32_t)listeners_fds(listeners_of_present(ledger), birth.listener_fds);
+    birth.listeners_count = (uint32_t)listeners_fds(listeners_for(ledger, w), birth.listener_fds);
     return birth;
 }
 
@@ -72,7 +73,7 @@ static struct birth birth_of(const struct supervisor *s, const struct worker *w,
 
 void tend_map_cell(struct supervisor *s, struct worker *w)
 {
-    if (w->cell_fd >= 0 && cell_map(&s->cells[w->slot], w->cell_fd, w->cell_slots) != 0) {
+    if (w->cell_fd >= 0 && cell_look(&s->cells[w->slot], w->cell_fd) != 0) {
         log_warn("worker %u: its cell cannot be looked at: %s", w->slot, strerror(errno));
     }
 }
@@ -87,12 +88,8 @@ static bool make_cell(struct supervisor *s, struct worker *w)
 {
     drop_cell(s, w);
     w->cell_slots = spawn_descriptors(s->settings->connections);
-    if (cell_create(&s->cells[w->slot], w->cell_slots) != 0) {
-        s->cells[w->slot] = (struct cell){.fd = -1};
-        return false;
-    }
-    w->cell_fd = s->cells[w->slot].fd;
-    return true;
+    w->cell_fd = cell_create(w->cell_slots);
+    return w->cell_fd >= 0 && cell_look(&s->cells[w->slot], w->cell_fd) == 0;
 }
 
 /* ---- the acts ---- */
@@ -120,6 +117,7 @@ static bool spawn_fresh(struct supervisor *s, struct worker *w)
     w->cause = BIRTH_FRESH;
     w->signal = 0;
     w->generation = s->ledger->present.generation;
+    w->layout = s->ledger->present.layout;
     if (!make_cell(s, w) || !channels_open_next(s, w, ends)) {
         return false;
     }
@@ -191,6 +189,7 @@ static int order_successor(struct supervisor *s, struct worker *w)
         return -1;
     }
     struct order message = {.kind = ORDER_SUCCEED, .birth = birth_of(s, w, ends)};
+    message.own_edition = !ledger_can_adopt(s->ledger, w);
     int fds[CONTRACT_FDS_MAX] = {
         ends[0],
         ends[1],
@@ -213,7 +212,7 @@ static int order_successor(struct supervisor *s, struct worker *w)
 
 static void succeed(struct supervisor *s, struct worker *w)
 {
-    w->generation = s->ledger->present.generation;
+    w->generation = ledger_can_adopt(s->ledger, w) ? s->ledger->present.generation : w->generation;
     w->killed_late = w->woken = 0;
     channels_close_next(s, w);
     enter(w, WORKER_SUCCEEDING, s->settings->ready_timeout_ms);
@@ -236,16 +235,50 @@ static void succeed(struct supervisor *s, struct worker *w)
 
 void tend_tell_stop(const struct supervisor *s, const struct worker *w)
 {
-    struct order message = {.kind = ORDER_STOP, .deadline_ms = s->ledger->stop_deadline_ms};
+    uint64_t alone_ms = w->give_until_ms + s->settings->stop_timeout_ms;
+    uint64_t deadline_ms = s->phase == PHASE_STOPPING ? s->ledger->stop_deadline_ms : alone_ms;
+    struct order message = {.kind = ORDER_STOP, .deadline_ms = deadline_ms};
     if (channel_send(w->control_fd, &message, sizeof message, NULL, 0) != 0) {
         log_warn("worker %u: cannot be told to stop: %s", w->slot, strerror(errno));
     }
 }
 
-void tend_stop(struct supervisor *s, struct worker *w)
+void tend_stop(const struct supervisor *s, struct worker *w)
 {
+    if (w->state != WORKER_STOPPING) {
+        enter(w, WORKER_STOPPING, 0);
+    }
     tend_tell_stop(s, w);
-    enter(w, WORKER_STOPPING, 0);
+}
+
+/* Its clients have had stop_timeout to come to an end of what they were in the middle of; now it is as at a stop. */
+static void stop_giving(const struct supervisor *s, struct worker *w)
+{
+    log_info("worker %u gen %u: still has connections after stop_timeout: stopping", w->slot, w->generation);
+    tend_stop(s, w);
+}
+
+void tend_limit_giving(const struct supervisor *s, struct worker *w)
+{
+    if (ledger_can_adopt(s->ledger, w)) {
+        w->give_until_ms = w->deadline_ms = 0;
+        return;
+    }
+    if (w->give_until_ms == 0) {
+        w->give_until_ms = now_ms() + s->settings->stop_timeout_ms;
+    }
+    w->deadline_ms = w->give_until_ms;
+}
+
+/* What a fresh worker laid out itself, before it served anybody, is the truth about its program. */
+static void note_layout(struct supervisor *s, struct worker *w)
+{
+    if (w->cause == BIRTH_FRESH && s->cells[w->slot].header != NULL) {
+        w->layout = cell_layout(&s->cells[w->slot]);
+        if (w->generation == s->ledger->present.generation) {
+            s->ledger->present.layout = w->layout;
+        }
+    }
 }
 
 /* Who kept the connections until now may go. */
@@ -263,6 +296,7 @@ static void stand(struct supervisor *s, struct worker *w)
     w->keeper_pid = reap_is_ours(w->next_keeper_pid) ? w->next_keeper_pid : 0;
     w->ready_ms = now_ms();
     w->gap_us = w->cause != BIRTH_FRESH ? clock_now_us() - w->died_us : 0;
+    note_layout(s, w);
     enter(w, WORKER_SERVING, 0);
     w->next_control_fd = w->next_keeper_fd = -1;
     w->next_keeper_pid = 0;
@@ -378,6 +412,10 @@ static void replace(struct supervisor *s, struct worker *w, struct succession_st
     if (step.act == ACT_RENEW) {
         tend_mourn(s, w);
     }
+    if (w->state == WORKER_STARTING && workers_active(&s->ledger->workers) > s->ledger->workers.wanted) {
+        end(s, w); /* it was to take the place of one that is still there: roll.c sees to it, or has given it up */
+        return;
+    }
     if (step.delay_ms != 0) {
         back_off(w, step.delay_ms);
     } else if (step.act == ACT_RENEW) {
@@ -405,6 +443,9 @@ void tend_act(struct supervisor *s, struct worker *w, struct succession_step ste
         return;
     case ACT_MAKE_KEEPER:
         make_keeper(s, w);
+        return;
+    case ACT_STOP:
+        stop_giving(s, w);
         return;
     case ACT_SHOOT:
         shoot(w);

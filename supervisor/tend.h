@@ -32,8 +32,12 @@ void tend_retire(struct supervisor *s, struct worker *w, enum birth_cause cause)
 /* Tell W, which stops already, that it is to: once more. */
 void tend_tell_stop(const struct supervisor *s, const struct worker *w);
 
-/* Tell a serving worker to stop gracefully. */
-void tend_stop(struct supervisor *s, struct worker *w);
+/* Tell a worker to stop gracefully: with the service, or, if that goes on, until stop_timeout after its time to give. */
+void tend_stop(const struct supervisor *s, struct worker *w);
+
+/* A giving worker that no present program can adopt has stop_timeout for that, and is told to stop then; others, as
+ * long as it takes. Call it as often as you like. */
+void tend_limit_giving(const struct supervisor *s, struct worker *w);
 
 /* W is surplus: tell it to hand its connections over through the socket GIVING_FD, and to exit then. */
 void tend_give(struct worker *w, const struct worker *heir, int giving_fd);

@@ -83,6 +83,7 @@ struct worker {
     uint64_t deadline_ms;     /* when patience with the present state ends */
     uint64_t keeper_asked_ms; /* when it was last told to make a keeper */
     uint64_t beat_ms;         /* its heartbeat, as last looked at */
+    uint64_t give_until_ms;   /* it gives, and no present program can adopt it: then it has to stop */
     uint64_t died_us;         /* the last one; then, once READY, */
     uint64_t gap_us;          /* is how long nobody served */
 
@@ -95,8 +96,8 @@ struct worker {
     uint32_t connections;
     uint32_t killed_late; /* 1: it was killed because it did not get ready in time */
     struct cell_counters counters;
-    uint32_t woken; /* 1: it hung without a keeper, and was sent SIGCONT for that */
-    uint32_t spare;
+    uint32_t woken;  /* 1: it hung without a keeper, and was sent SIGCONT for that */
+    uint32_t layout; /* of its cell */
 };
 
 /* Invariant: all[i].slot == i; every slot from count on is EMPTY. */

@@ -13,15 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* One connection on its way. */
-struct parcel {
-    uint64_t received;
-    uint64_t sent;
-    uint64_t cookie;
-    uint32_t is_unix;
-    uint32_t again; /* a giver died after it had perhaps sent this one: look whether it is here already */
-};
-
 static uint64_t socket_cookie(int fd)
 {
     uint64_t cookie = 0;
@@ -180,6 +171,11 @@ static bool is_here_already(const struct worker *w, uint64_t cookie)
         }
     }
     return false;
+}
+
+bool handover_has(const struct worker *w, int fd)
+{
+    return is_here_already(w, socket_cookie(fd));
 }
 
 /* A parcel has arrived: it is a connection of ours from here on. */

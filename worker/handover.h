@@ -20,6 +20,9 @@ void handover_take(struct worker *w, int channel);
 /* True if FD is a channel from which connections come. */
 bool handover_is_channel(const struct worker *w, int fd);
 
+/* True if the connection on FD, of which no slot speaks, is one of ours under another number: it was sent twice. */
+bool handover_has(const struct worker *w, int fd);
+
 /* There may be room again for what waits in the channels: call it once a turn. */
 void handover_resume(struct worker *w);
 

@@ -88,7 +88,8 @@ static void make_epoll_set(struct worker *w)
 
 static void open_cell(struct worker *w)
 {
-    if (cell_map(&w->cell, w->birth.cell_fd, 0) != 0) {
+    bool is_new = w->birth.cause == BIRTH_FRESH;
+    if ((is_new ? cell_lay_out(&w->cell, w->birth.cell_fd) : cell_map(&w->cell, w->birth.cell_fd, 0)) != 0) {
         cannot(w, errno == EPROTO ? "the cell has another layout" : strerror(errno));
     }
     desks_open(&w->desks, &w->cell);

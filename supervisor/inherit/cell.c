@@ -44,7 +44,7 @@ static size_t cell_bytes(uint32_t slots)
     return CELL_HEADER_BYTES + slots_bytes(slots) + CELL_LOG_BYTES + slots * cell_desk_stride();
 }
 
-static void cell_lay_out(struct cell *cell, char *base)
+static void find_parts(struct cell *cell, char *base)
 {
     cell->header = (struct cell_header *)base;
     cell->slots = (struct slot *)(base + CELL_HEADER_BYTES);
@@ -84,7 +84,7 @@ int cell_map(struct cell *cell, int fd, uint32_t slots)
         return -1;
     }
     *cell = (struct cell){.fd = fd, .bytes = cell_bytes(count), .slots_count = count};
-    cell_lay_out(cell, base);
+    find_parts(cell, base);
     return 0;
 }
 
@@ -96,30 +96,62 @@ void cell_unmap(struct cell *cell)
     *cell = (struct cell){.fd = -1};
 }
 
-int cell_create(struct cell *cell, uint32_t slots)
+int cell_create(uint32_t slots)
 {
+    struct cell_header face = {.magic = CELL_MAGIC, .slots = slots};
     int fd = memfd_create("perdure-cell", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) {
         return -1;
     }
-    if (ftruncate(fd, (off_t)cell_bytes(slots)) != 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0 || cell_map(cell, fd, slots) != 0) {
+    if (ftruncate(fd, CELL_HEADER_BYTES) != 0 || pwrite(fd, &face, sizeof face, 0) != (ssize_t)sizeof face ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0) {
         int saved = errno;
         close(fd);
         errno = saved;
         return -1;
     }
-    *cell->header = (struct cell_header){
-        .magic = CELL_MAGIC,
-        .layout = CELL_LAYOUT,
-        .slots = slots,
-        .slot_bytes = sizeof(struct slot),
-        .desk_bytes = (uint32_t)cell_desk_stride(),
-        .in_hand = -1,
-    };
-    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
-        cell->header->taking[i] = -1;
+    return fd;
+}
+
+int cell_look(struct cell *cell, int fd)
+{
+    struct stat facts;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || fstat(fd, &facts) != 0 || facts.st_size < CELL_HEADER_BYTES) {
+        errno = EPROTO;
+        return -1;
     }
+    void *base = mmap(NULL, CELL_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED) {
+        return -1;
+    }
+    *cell = (struct cell){.fd = fd, .bytes = CELL_HEADER_BYTES, .header = base};
+    return 0;
+}
+
+static void fill_header(struct cell_header *header)
+{
+    header->layout = CELL_LAYOUT;
+    header->slot_bytes = sizeof(struct slot);
+    header->desk_bytes = (uint32_t)cell_desk_stride();
+    header->in_hand = -1;
+    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
+        header->taking[i] = -1;
+    }
+}
+
+int cell_lay_out(struct cell *cell, int fd)
+{
+    struct cell_header face;
+    if (pread(fd, &face, sizeof face, 0) != (ssize_t)sizeof face || face.magic != CELL_MAGIC || face.slots == 0) {
+        errno = EPROTO;
+        return -1;
+    }
+    if (ftruncate(fd, (off_t)cell_bytes(face.slots)) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SEAL) != 0 ||
+        cell_map(cell, fd, face.slots) != 0) {
+        return -1;
+    }
+    fill_header(cell->header);
     return 0;
 }
 
@@ -132,6 +164,11 @@ struct desk *cell_desk(const struct cell *cell, int32_t number)
 }
 
 /* ---- for the supervisor: a worker may be writing, or may have been taken over; nothing here is trusted ---- */
+
+uint32_t cell_layout(const struct cell *cell)
+{
+    return *(volatile const uint32_t *)&cell->header->layout;
+}
 
 uint64_t cell_beat_ms(const struct cell *cell)
 {

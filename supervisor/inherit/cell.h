@@ -3,7 +3,7 @@
  * A memfd, mapped MAP_SHARED, sealed against resizing so that nobody can make its reader fault. It says what a
  * connection is in the middle of; how far a stream got, the kernel says (witness.h). Its parts:
  *
- *   header    one page: identity, heartbeat, counters, the slot in hand
+ *   header    one page: its face (identity, heartbeat, counters), then the slot in hand and the like
  *   slots     one per descriptor number: slots[fd]
  *   desks     the workspace of a connection that has a request; borrowed, given back, hole-punched. Sparse
  *   log       access-log lines that are not written yet
@@ -12,7 +12,10 @@
  * store to slot->current: a SIGKILL finds either the old facts or the new ones, never a mixture.
  *
  * The worker writes it, its successor reads it and trusts no field. The supervisor reads a few words of the header, by
- * the functions below only, and follows no index it finds there without a check. */
+ * the functions below only, and follows no index it finds there without a check.
+ *
+ * The layout is the worker program's own: the supervisor makes a cell that is a face and no more, and a fresh worker
+ * lays out the rest. So a supervisor can look after workers of a layout that it does not know. */
 #ifndef PERDURE_INHERIT_CELL_H
 #define PERDURE_INHERIT_CELL_H
 
@@ -20,16 +23,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Raised with every change of a structure below: another layout cannot be adopted. */
+enum { CELL_LAYOUT_NUMBER = 2 };
+
+/* For the tests of that there are programs whose cells are really laid out in another way. */
+#ifdef PERDURE_TEST_CELL_LAYOUT
+enum { CELL_LAYOUT = PERDURE_TEST_CELL_LAYOUT, CELL_TEST_BYTES = 4096 };
+#else
+enum { CELL_LAYOUT = CELL_LAYOUT_NUMBER, CELL_TEST_BYTES = 0 };
+#endif
+
 enum {
-    CELL_LAYOUT = 2, /* raised with every change of a structure below: another layout cannot be adopted */
     CELL_HEADER_BYTES = 4096,
     CELL_LOG_BYTES = 256 * 1024,
     DESK_IN_BYTES = 33 * 1024, /* the largest head_limit, and a little */
     DESK_OUT_BYTES = 40 * 1024,
-    DESK_LOG_BYTES = 14 * 1024,
+    DESK_LOG_BYTES = 14 * 1024 + CELL_TEST_BYTES,
     DESK_PARTS_MAX = 32,
-    CELL_TAKING_MAX = 8,
-    CELL_ENDED_WELL = 1 << 16,
+    CELL_TAKING_MAX = 8, /* the supervisor counts on it: belongs to the contract, as the face does */
+    CELL_ENDED_WELL = 1 << 16, /* so does this */
 };
 
 /* What a connection waits for. */
@@ -139,28 +151,34 @@ struct cell_counters {
 };
 
 struct cell_header {
+    /* Its face, which the supervisor reads of cells of any layout: whoever changes it, or the counters, raises
+     * CONTRACT_VERSION as well. */
     uint32_t magic;
-    uint32_t layout;     /* CELL_LAYOUT */
-    uint32_t slots;      /* count */
-    uint32_t slot_bytes; /* sizeof, so that a change nobody numbered is noticed */
-    uint32_t desk_bytes;
+    uint32_t layout;      /* CELL_LAYOUT of the program that laid it out; 0: nobody has yet */
+    uint32_t slots;       /* count */
     uint32_t connections; /* now */
     uint64_t beat_ms;     /* the worker's last turn of the loop, on clock_now()'s clock */
-    uint32_t in_hand_at;  /* in[] of its desk: where the request being answered begins */
-    uint32_t last_words;  /* how the worker ends, for a supervisor that is not its parent: the signal of its own fault,
-                             or  CELL_ENDED_WELL; 0: it lives, or had no time to say */
-    int32_t in_hand;      /* the descriptor being stepped, -1: none */
-    uint32_t top;         /* no slot above this one is in use */
-    uint64_t log_from;    /* log[]: first byte not written yet */
-    uint64_t log_state;   /* log[]: first free byte, and which response put the last line there; see access_log.c */
-    int32_t taking[CELL_TAKING_MAX]; /* channels on which connections arrive from a surplus worker, -1: none */
     struct cell_counters counters;
+    uint32_t last_words; /* how the worker ends, for a supervisor that is not its parent: the signal of its own fault, or
+                            CELL_ENDED_WELL; 0: it lives, or had no time to say */
+    /* the rest is of the layout */
+    uint32_t slot_bytes; /* sizeof, so that a change nobody numbered is noticed */
+    uint32_t desk_bytes;
+    uint32_t in_hand_at; /* in[] of its desk: where the request being answered begins */
+    int32_t in_hand;    /* the descriptor being stepped, -1: none */
+    uint32_t top;       /* no slot above this one is in use */
+    uint64_t log_from;  /* log[]: first byte not written yet */
+    uint64_t log_state; /* log[]: first free byte, and which response put the last line there; see access_log.c */
+    int32_t taking[CELL_TAKING_MAX]; /* channels on which connections arrive from a surplus worker, -1: none */
 };
+_Static_assert(offsetof(struct cell_header, beat_ms) == 16 && offsetof(struct cell_header, counters) == 24 &&
+                   sizeof(struct cell_counters) == 80,
+               "a cell's face belongs to the contract");
 
 struct cell {
     int fd;
-    size_t bytes;
-    uint32_t slots_count;
+    size_t bytes;         /* mapped */
+    uint32_t slots_count; /* 0: only the face is mapped */
     struct cell_header *header;
     struct slot *slots;
     char *desks; /* as many as slots; see cell_desk */
@@ -169,8 +187,8 @@ struct cell {
 
 /* ---- for both ---- */
 
-/* Map the cell on FD, whose size must be that of a cell of SLOTS slots (0: take the header's word, then checked against
- * the real size). Returns 0, or -1 with errno (EPROTO: it is not a cell of this layout). */
+/* Map the whole cell on FD, whose size must be that of a cell of SLOTS slots (0: take the header's word, then checked
+ * against the real size). Returns 0, or -1 with errno (EPROTO: it is not a cell of this layout). */
 int cell_map(struct cell *cell, int fd, uint32_t slots);
 void cell_unmap(struct cell *cell);
 
@@ -180,19 +198,32 @@ struct desk *cell_desk(const struct cell *cell, int32_t number);
 /* Bytes from one desk to the next: whole pages. */
 size_t cell_desk_stride(void);
 
+/* ---- for a fresh worker ---- */
+
+/* Make an empty cell of our layout of what cell_create() gave, seal it for good and map it. Returns 0, or -1 with
+ * errno.
+ */
+int cell_lay_out(struct cell *cell, int fd);
+
 /* ---- for the supervisor ---- */
 
-/* Make an empty, sealed cell. FD is close-on-exec. Returns 0, or -1 with errno. */
-int cell_create(struct cell *cell, uint32_t slots);
+/* Make what will be a cell of SLOTS slots: a face that cannot shrink. Returns its descriptor, which is close-on-exec,
+ * or -1 with errno. */
+int cell_create(uint32_t slots);
 
-/* Map only what the supervisor reads. */
+/* Map the face of the cell on FD, of whatever layout. Returns 0, or -1 with errno. */
+int cell_look(struct cell *cell, int fd);
+
+/* Read from a face. */
+uint32_t cell_layout(const struct cell *cell);
 uint64_t cell_beat_ms(const struct cell *cell);
 uint32_t cell_connections(const struct cell *cell);
 struct cell_counters cell_counters(const struct cell *cell);
 uint32_t cell_last_words(const struct cell *cell);
 
 /* What the worker had in hand: "GET /x HTTP/1.1" (the request's first line, unprintable bytes as \xNN) into LINE and
- * the client's descriptor number into *fd. False if nothing was in hand or it does not add up. */
+ * the client's descriptor number into *fd. CELL is mapped as a whole. False if nothing was in hand or it does not add
+ * up. */
 bool cell_in_hand(const struct cell *cell, char *line, size_t bytes, int *fd);
 
 #endif

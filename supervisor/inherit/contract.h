@@ -63,8 +63,8 @@ struct birth {
     int32_t snapshot_fd;
     int32_t access_log_fd; /* /dev/null when off */
     int32_t program_fd;    /* of perdure-worker, O_PATH; close-on-exec */
-    int32_t cell_fd;
-    int32_t epoll_fd; /* -1: make one */
+    int32_t cell_fd;       /* BIRTH_FRESH: a face only, which the worker makes a cell of; see cell.h */
+    int32_t epoll_fd;      /* -1: make one */
     uint32_t listeners_count;
     int32_t listener_fds[CONTRACT_LISTENERS_MAX];
 };
@@ -104,10 +104,22 @@ enum order_kind {
     ORDER_LEAVE,   /* exit 0; also to a worker that has retired */
 };
 struct order {
-    uint32_t kind; /* enum order_kind */
-    uint32_t spare;
+    uint32_t kind;        /* enum order_kind */
+    uint32_t own_edition; /* ORDER_SUCCEED: 1: the successor runs the keeper's own program and snapshot, not those sent,
+                             for that program alone knows this cell's layout */
     uint64_t deadline_ms; /* ORDER_STOP: on clock_now()'s clock */
     struct birth birth;   /* ORDER_SUCCEED */
+};
+
+/* ---- parcels: a surplus worker to its heir, whose program may lay its cell out in another way ---- */
+
+/* One connection that is idle, with its descriptor. */
+struct parcel {
+    uint64_t received; /* bytes taken from the stream */
+    uint64_t sent;     /* bytes given to it */
+    uint64_t cookie;   /* SO_COOKIE */
+    uint32_t is_unix;
+    uint32_t again; /* 1: a giver died after it had perhaps sent this one: look whether it is here already */
 };
 
 /* ---- reports: worker or keeper to supervisor ---- */

@@ -41,9 +41,9 @@ static bool birth_of_order(struct birth *birth, const struct order *order, const
     birth->listeners_count = order->birth.listeners_count;
     birth->control_fd = fds[0];
     birth->keeper_fd = fds[1];
-    birth->snapshot_fd = fds[2];
+    birth->snapshot_fd = order->own_edition != 0 ? birth->snapshot_fd : fds[2];
     birth->access_log_fd = fds[3];
-    birth->program_fd = fds[4];
+    birth->program_fd = order->own_edition != 0 ? -1 : fds[4];
     birth->error_log_fd = fds[5];
     memcpy(birth->listener_fds, fds + FIXED, sizeof(int) * birth->listeners_count);
     return true;

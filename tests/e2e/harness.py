@@ -402,6 +402,41 @@ def replace_program(program, contract, otherwise='exec $real "$@"'):
     program.chmod(0o755)
 
 
+class OwnPrograms(Server):
+    """Runs copies of the programs, which a test may replace."""
+
+    def command(self, verb, *arguments):
+        return [self.copy_programs(), verb, "-c", str(self.config_path), *arguments]
+
+    def install(self, name, program):
+        """PROGRAM, a path or a script's text, in place of NAME."""
+        path = self.directory / "bin" / name
+        new = path.with_suffix(".new")
+        if isinstance(program, str):
+            new.write_text(program)
+            new.chmod(0o755)
+        else:
+            shutil.copy2(program, new)
+        new.rename(path)
+
+    def upgrade(self, build=BUILD, names=("perdure", "perdure-worker")):
+        for name in names:
+            self.install(name, build / name)
+
+    def outdated(self):
+        """Processes of ours whose program is no longer the one on disk."""
+        now = {(self.directory / "bin" / name).stat().st_ino for name in ("perdure", "perdure-worker")}
+        found = {}
+        for pid, words in processes_of(self.directory, self.token).items():
+            try:
+                is_judge = words.startswith(str(BUILD / "judge"))
+                if not is_judge and os.stat(f"/proc/{pid}/exe").st_ino not in now:
+                    found[pid] = words
+            except OSError:
+                pass
+        return found
+
+
 # ---- a client that sends exact bytes ----
 
 class Closed(AssertionError):

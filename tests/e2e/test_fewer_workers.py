@@ -3,7 +3,6 @@
 One that cannot hand over yet, because a client of its takes long, is renewed by a reload or restart like any other.
 """
 import os
-import shutil
 import signal
 
 import pytest
@@ -127,34 +126,9 @@ def assert_renewed(server, before, generation, cause):
     return after
 
 
-class OwnPrograms(harness.Server):
-    """Runs copies of the programs, which a test may replace."""
-
-    def command(self, verb, *arguments):
-        return [self.copy_programs(), verb, "-c", str(self.config_path), *arguments]
-
-    def upgrade(self):
-        for name in ("perdure", "perdure-worker"):
-            path = self.directory / "bin" / name
-            shutil.copy2(path, path.with_suffix(".new"))
-            path.with_suffix(".new").rename(path)
-
-    def outdated(self):
-        """Processes of ours whose program is no longer the one on disk."""
-        now = {(self.directory / "bin" / name).stat().st_ino for name in ("perdure", "perdure-worker")}
-        found = {}
-        for pid, words in harness.processes_of(self.directory, self.token).items():
-            try:
-                if os.stat(f"/proc/{pid}/exe").st_ino not in now:
-                    found[pid] = words
-            except OSError:
-                pass
-        return found
-
-
 @pytest.fixture
 def own_programs():
-    server = OwnPrograms(workers=2)
+    server = harness.OwnPrograms(workers=2)
     (server.root / "index.html").write_bytes(b"page")
     yield server.start()
     server.close()

@@ -76,6 +76,16 @@ static void who_is_surplus_dead_or_a_giver_is_no_heir(void **state)
     assert_int_equal(chosen(), WORKERS_MAX);
 }
 
+static void who_is_of_another_generation_is_no_heir(void **state)
+{
+    (void)state;
+    heirs.generation = 2;
+    assert_int_equal(chosen(), WORKERS_MAX);
+    workers.all[2].generation = 2;
+    assert_int_equal(chosen(), 2);
+    assert_false(heirs_has_room(&workers.all[1], &heirs));
+}
+
 static void several_givers_go_to_several_heirs(void **state)
 {
     (void)state;
@@ -106,6 +116,7 @@ int main(void)
         cmocka_unit_test_setup(one_that_serves_always_stays, four_that_serve),
         cmocka_unit_test_setup(the_heir_is_the_one_with_the_fewest_connections, four_that_serve),
         cmocka_unit_test_setup(who_is_surplus_dead_or_a_giver_is_no_heir, four_that_serve),
+        cmocka_unit_test_setup(who_is_of_another_generation_is_no_heir, four_that_serve),
         cmocka_unit_test_setup(several_givers_go_to_several_heirs, four_that_serve),
         cmocka_unit_test_setup(nobody_has_more_givers_than_it_can_watch, four_that_serve),
     };

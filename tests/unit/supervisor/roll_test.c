@@ -14,6 +14,7 @@ static int three_that_serve(void **state)
 {
     (void)state;
     workers_clear(&workers);
+    workers.wanted = 3;
     for (int i = 0; i < 3; i++) {
         struct worker *w = workers_take(&workers);
         w->state = WORKER_SERVING;
@@ -22,21 +23,28 @@ static int three_that_serve(void **state)
     return 0;
 }
 
+/* For an edition of that generation whose program lays cells out as all of them do. */
+static enum roll_outlook outlook(uint32_t generation, uint32_t *slot)
+{
+    struct ledger_edition edition = {.generation = generation};
+    return roll_outlook(&workers, &edition, slot);
+}
+
 static void workers_are_rolled_one_at_a_time_in_order(void **state)
 {
     uint32_t slot = 99;
     (void)state;
     for (uint32_t i = 0; i < 3; i++) {
-        assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_NEXT);
+        assert_int_equal(outlook(2, &slot), ROLL_NEXT);
         assert_int_equal(slot, i);
         workers.all[i].state = WORKER_RETIRING;
-        assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_WAIT);
+        assert_int_equal(outlook(2, &slot), ROLL_WAIT);
         workers.all[i].generation = 2;
         workers.all[i].state = WORKER_ADOPTING;
-        assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_WAIT);
+        assert_int_equal(outlook(2, &slot), ROLL_WAIT);
         workers.all[i].state = WORKER_SERVING;
     }
-    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_DONE);
+    assert_int_equal(outlook(2, &slot), ROLL_DONE);
 }
 
 static void one_that_is_dead_for_a_moment_holds_the_roll(void **state)
@@ -44,7 +52,7 @@ static void one_that_is_dead_for_a_moment_holds_the_roll(void **state)
     uint32_t slot;
     (void)state;
     workers.all[2].state = WORKER_BACKING_OFF;
-    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_WAIT);
+    assert_int_equal(outlook(2, &slot), ROLL_WAIT);
 }
 
 static void those_that_hand_over_are_rolled_too(void **state)
@@ -54,15 +62,15 @@ static void those_that_hand_over_are_rolled_too(void **state)
     workers.all[0].state = WORKER_GIVING;
     workers.all[0].heir = 2;
     workers.all[1].generation = workers.all[2].generation = 2;
-    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_NEXT);
+    assert_int_equal(outlook(2, &slot), ROLL_NEXT);
     assert_int_equal(slot, 0);
     workers.all[0].state = WORKER_SUCCEEDING;
-    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_WAIT);
+    assert_int_equal(outlook(2, &slot), ROLL_WAIT);
     workers.all[0].generation = 2;
     workers.all[0].state = WORKER_SERVING; /* and is not told to give again yet */
-    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_DONE);
+    assert_int_equal(outlook(2, &slot), ROLL_DONE);
     workers.all[0].state = WORKER_GIVING;
-    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_DONE);
+    assert_int_equal(outlook(2, &slot), ROLL_DONE);
 }
 
 static void those_that_are_gone_but_for_their_keepers_are_not_rolled(void **state)
@@ -72,7 +80,72 @@ static void those_that_are_gone_but_for_their_keepers_are_not_rolled(void **stat
     workers.all[0].state = WORKER_ENDING;
     workers.all[0].heir = 2;
     workers.all[1].generation = workers.all[2].generation = 2;
-    assert_int_equal(roll_outlook(&workers, 2, &slot), ROLL_DONE);
+    assert_int_equal(outlook(2, &slot), ROLL_DONE);
+}
+
+/* ---- an edition whose program lays its cells out in another way ---- */
+
+static enum roll_outlook outlook_of_other(void)
+{
+    struct ledger_edition edition = {.generation = 2, .layout = 7};
+    uint32_t slot;
+    return roll_outlook(&workers, &edition, &slot);
+}
+
+static struct worker *add_other(enum worker_state state)
+{
+    struct worker *w = workers_take(&workers);
+    w->state = state;
+    w->generation = 2;
+    w->layout = 7;
+    return w;
+}
+
+static void those_that_cannot_be_adopted_are_replaced_one_at_a_time(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(outlook_of_other(), ROLL_ADD);
+        struct worker *fresh = add_other(WORKER_STARTING);
+        assert_int_equal(outlook_of_other(), ROLL_WAIT);
+        fresh->state = WORKER_SERVING;
+        assert_int_equal(outlook_of_other(), ROLL_WAIT); /* until an old one is on its way out */
+        workers.all[i].state = WORKER_GIVING;
+        workers.all[i].heir = 3;
+    }
+    assert_int_equal(outlook_of_other(), ROLL_DONE);
+    workers.all[0].state = WORKER_ADOPTING; /* it died while it gave */
+    assert_int_equal(outlook_of_other(), ROLL_DONE);
+}
+
+static void one_that_is_not_wanted_any_more_needs_an_heir_all_the_same(void **state)
+{
+    (void)state;
+    workers.wanted = 1;
+    assert_int_equal(outlook_of_other(), ROLL_ADD);
+    add_other(WORKER_SERVING);
+    assert_int_equal(outlook_of_other(), ROLL_WAIT);
+    for (int i = 0; i < 3; i++) {
+        workers.all[i].state = WORKER_GIVING;
+        workers.all[i].heir = 3;
+    }
+    assert_int_equal(outlook_of_other(), ROLL_DONE);
+}
+
+/* Once, the roll was over while the old ones were dead for a moment, and they stayed. */
+static void old_ones_that_are_dead_for_a_moment_are_replaced_before_they_are_back(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        workers.all[i].state = WORKER_SUCCEEDING;
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(outlook_of_other(), ROLL_ADD);
+        add_other(WORKER_SERVING);
+    }
+    assert_int_equal(outlook_of_other(), ROLL_DONE);
+    workers.all[1].state = WORKER_SERVING;
+    assert_int_equal(outlook_of_other(), ROLL_WAIT);
 }
 
 static void back_means_to_the_generation_before(void **state)
@@ -80,7 +153,7 @@ static void back_means_to_the_generation_before(void **state)
     uint32_t slot;
     (void)state;
     workers.all[1].generation = 2;
-    assert_int_equal(roll_outlook(&workers, 1, &slot), ROLL_NEXT);
+    assert_int_equal(outlook(1, &slot), ROLL_NEXT);
     assert_int_equal(slot, 1);
 }
 
@@ -120,6 +193,9 @@ int main(void)
         cmocka_unit_test_setup(one_that_is_dead_for_a_moment_holds_the_roll, three_that_serve),
         cmocka_unit_test_setup(those_that_hand_over_are_rolled_too, three_that_serve),
         cmocka_unit_test_setup(those_that_are_gone_but_for_their_keepers_are_not_rolled, three_that_serve),
+        cmocka_unit_test_setup(those_that_cannot_be_adopted_are_replaced_one_at_a_time, three_that_serve),
+        cmocka_unit_test_setup(one_that_is_not_wanted_any_more_needs_an_heir_all_the_same, three_that_serve),
+        cmocka_unit_test_setup(old_ones_that_are_dead_for_a_moment_are_replaced_before_they_are_back, three_that_serve),
         cmocka_unit_test_setup(back_means_to_the_generation_before, three_that_serve),
         cmocka_unit_test(a_crash_before_ready_is_hopeless_at_once),
         cmocka_unit_test(young_crashes_are_hopeless_when_there_are_many),

@@ -155,6 +155,7 @@ static void patience_ends(void **state)
     assert_int_equal(decide(WORKER_SUCCEEDING, EVENT_PATIENCE, kept).act, ACT_KILL_KEEPER);
     assert_int_equal(decide(WORKER_BACKING_OFF, EVENT_PATIENCE, kept).act, ACT_SUCCEED);
     assert_int_equal(decide(WORKER_BACKING_OFF, EVENT_PATIENCE, lost).act, ACT_RENEW);
+    assert_int_equal(decide(WORKER_GIVING, EVENT_PATIENCE, kept).act, ACT_STOP);
     assert_int_equal(decide(WORKER_SERVING, EVENT_PATIENCE, kept).act, ACT_NOTHING);
 }
 

@@ -21,7 +21,7 @@ struct desk_room {
 static int open_room(void **state)
 {
     struct desk_room *room = calloc(1, sizeof *room);
-    assert_int_equal(cell_create(&room->cell, SLOTS), 0);
+    assert_int_equal(cell_lay_out(&room->cell, cell_create(SLOTS)), 0);
     desks_open(&room->desks, &room->cell);
     *state = room;
     return 0;

@@ -112,7 +112,7 @@ void fixture_open(struct fixture *f, uint32_t slots)
     int channel[2];
     assert_int_equal(channel_pair(channel), 0);
     f->control = channel[0];
-    assert_int_equal(cell_create(&f->w.cell, slots), 0);
+    assert_int_equal(cell_lay_out(&f->w.cell, cell_create(slots)), 0);
     f->w.birth = (struct birth){.control_fd = channel[1],
                                 .keeper_fd = -1,
                                 .snapshot_fd = -1,

@@ -17,7 +17,7 @@ enum { SLOTS = 300 };
 static struct cell make_cell(void)
 {
     struct cell cell;
-    assert_int_equal(cell_create(&cell, SLOTS), 0);
+    assert_int_equal(cell_lay_out(&cell, cell_create(SLOTS)), 0);
     return cell;
 }
 
@@ -72,6 +72,39 @@ static void another_layout_or_size_is_refused(void **state)
     destroy_cell(&cell);
 }
 
+static void the_face_is_read_whatever_the_layout(void **state)
+{
+    (void)state;
+    struct cell face;
+    struct cell cell;
+    char line[64];
+    int fd = cell_create(SLOTS);
+    assert_int_equal(cell_look(&face, fd), 0);
+    assert_int_equal(cell_layout(&face), 0);
+    assert_int_equal(cell_map(&cell, fd, 0), -1); /* nobody has laid it out yet */
+    assert_int_equal(cell_lay_out(&cell, fd), 0);
+    assert_int_equal(cell_layout(&face), CELL_LAYOUT);
+    cell.header->layout = CELL_LAYOUT + 1;
+    cell.header->connections = 5;
+    cell.header->in_hand = 3;
+    assert_int_equal(cell_layout(&face), CELL_LAYOUT + 1);
+    assert_int_equal(cell_connections(&face), 5);
+    assert_false(cell_in_hand(&face, line, sizeof line, &fd)); /* which is beyond it */
+    cell_unmap(&face);
+    destroy_cell(&cell);
+}
+
+static void what_could_shrink_under_its_reader_is_not_looked_at(void **state)
+{
+    (void)state;
+    struct cell face;
+    int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    assert_int_equal(ftruncate(fd, CELL_HEADER_BYTES), 0);
+    assert_int_equal(cell_look(&face, fd), -1);
+    assert_int_equal(errno, EPROTO);
+    close(fd);
+}
+
 static void the_request_in_hand_is_told(void **state)
 {
     (void)state;
@@ -122,6 +155,8 @@ int main(void)
         cmocka_unit_test(a_cell_is_found_again_by_its_descriptor),
         cmocka_unit_test(nobody_can_resize_a_cell_under_its_reader),
         cmocka_unit_test(another_layout_or_size_is_refused),
+        cmocka_unit_test(the_face_is_read_whatever_the_layout),
+        cmocka_unit_test(what_could_shrink_under_its_reader_is_not_looked_at),
         cmocka_unit_test(the_request_in_hand_is_told),
         cmocka_unit_test(a_scribbled_cell_does_no_harm_to_its_reader),
     };
