@@ -443,7 +443,9 @@ static bool verify_once(struct worker *w, struct connection *c)
 void connection_step(struct worker *w, int fd)
 {
     struct connection c;
-    if (!connection_load(w, fd, &c) || !verify_once(w, &c)) {
+    /* One that a predecessor perhaps gave away may be the heir's: then the kernel's counts go on without us, and to
+     * drop it for that would cut off the heir's client. */
+    if (!connection_load(w, fd, &c) || c.at.stage == STAGE_GIVING || !verify_once(w, &c)) {
         return;
     }
     w->cell.header->in_hand_at = c.desk != NULL ? c.work.head_at : 0;

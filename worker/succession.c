@@ -8,6 +8,8 @@
 #include "supervisor/inherit/log.h"
 #include "worker/access_log.h"
 #include "worker/connection.h"
+#include "worker/handover.h"
+#include "worker/witness.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -219,11 +221,14 @@ static bool is_stream_connection(int fd)
            getpeername(fd, (struct sockaddr *)&peer, &length) == 0;
 }
 
-/* FD is open and no slot speaks of it: just accepted, or of no use any more. */
+/* FD is open and no slot speaks of it: just accepted, or just taken from a surplus worker, or of no use any more. */
 static void settle_stray(struct worker *w, int fd, struct succession *succession)
 {
-    if (is_stream_connection(fd)) {
-        connection_begin(w, fd, socket_option(fd, SO_DOMAIN) == AF_UNIX, 0, 0);
+    struct testimony so_far = {0};
+    if (is_stream_connection(fd) && !handover_has(w, fd)) {
+        /* A parcel that was just received has counts, and it was idle: nothing of it is lost with the parcel. */
+        (void)witness_ask(fd, &so_far);
+        connection_begin(w, fd, socket_option(fd, SO_DOMAIN) == AF_UNIX, so_far.received, so_far.sent);
         w->unverified[fd / 8] |= (uint8_t)(1U << (fd & 7));
         succession->adopted++;
         return;
