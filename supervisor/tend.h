@@ -32,7 +32,8 @@ void tend_retire(struct supervisor *s, struct worker *w, enum birth_cause cause)
 /* Tell W, which stops already, that it is to: once more. */
 void tend_tell_stop(const struct supervisor *s, const struct worker *w);
 
-/* Tell a worker to stop gracefully: with the service, or, if that goes on, until stop_timeout after its time to give. */
+/* Tell a worker to stop gracefully: with the service, or, if that goes on, until stop_timeout after its time to give.
+ */
 void tend_stop(const struct supervisor *s, struct worker *w);
 
 /* A giving worker that no present program can adopt has stop_timeout for that, and is told to stop then; others, as

@@ -185,7 +185,6 @@ static void take_parcel(struct worker *w, const struct parcel *parcel, int fd)
         close(fd);
         return;
     }
-    fcntl(fd, F_SETFD, 0);
     connection_begin(w, fd, parcel->is_unix != 0, parcel->received, parcel->sent);
     w->unverified[fd / 8] |= (uint8_t)(1U << (fd & 7)); /* what a giver says is held against the kernel's word */
     w->cell.header->counters.taken++;
@@ -204,6 +203,26 @@ void handover_resume(struct worker *w)
     }
 }
 
+/* A successor that finds a connection in no slot must know where it came from. */
+static void note_receiving(struct worker *w, uint32_t receiving)
+{
+    *(volatile uint32_t *)&w->cell.header->receiving = receiving;
+}
+
+/* One packet from CHANNEL, as parcel_receive() tells of it. */
+static int receive_one(struct worker *w, int channel)
+{
+    struct parcel parcel;
+    int fd;
+    note_receiving(w, 1);
+    int got = parcel_receive(channel, &parcel, &fd);
+    if (fd >= 0) {
+        take_parcel(w, &parcel, fd);
+    }
+    note_receiving(w, 0);
+    return got;
+}
+
 void handover_receive(struct worker *w, int channel)
 {
     for (int i = 0; i < 64; i++) {
@@ -213,19 +232,13 @@ void handover_receive(struct worker *w, int channel)
             w->taking_rests = true;
             return;
         }
-        struct parcel parcel;
-        int fd = -1;
-        size_t count = 1;
-        int got = channel_receive(channel, &parcel, sizeof parcel, &fd, &count, NULL);
+        int got = receive_one(w, channel);
         if (got == 0 || (got < 0 && errno != EAGAIN)) {
             end_taking(w, channel);
             return;
         }
         if (got < 0) {
             return;
-        }
-        if (count == 1) {
-            take_parcel(w, &parcel, fd);
         }
     }
 }

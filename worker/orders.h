@@ -10,8 +10,8 @@ void orders_obey(struct worker *w);
 /* Tell the supervisor that this worker stands: it accepts and serves. */
 void orders_report_ready(const struct worker *w, uint32_t adopted, uint32_t dropped);
 
-/* This worker has retired: say so, then touch nothing any more, and only hold the descriptors until the supervisor lets it
- * go or is gone. Makes another keeper if it is told to. */
+/* This worker has retired: say so, then touch nothing any more, and only hold the descriptors until the supervisor lets
+ * it go or is gone. Makes another keeper if it is told to. */
 void orders_park(struct worker *w);
 
 /* Tell the supervisor why this worker cannot serve. */

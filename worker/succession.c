@@ -226,8 +226,9 @@ static void settle_stray(struct worker *w, int fd, struct succession *succession
 {
     struct testimony so_far = {0};
     if (is_stream_connection(fd) && !handover_has(w, fd)) {
-        /* A parcel that was just received has counts, and it was idle: nothing of it is lost with the parcel. */
-        (void)witness_ask(fd, &so_far);
+        if (w->cell.header->receiving != 0) {
+            (void)witness_ask(fd, &so_far); /* it was idle: all that its parcel said */
+        }
         connection_begin(w, fd, socket_option(fd, SO_DOMAIN) == AF_UNIX, so_far.received, so_far.sent);
         w->unverified[fd / 8] |= (uint8_t)(1U << (fd & 7));
         succession->adopted++;
@@ -313,6 +314,7 @@ void succession_adopt(struct worker *w, struct succession *succession)
     if (w->birth.cause != BIRTH_FRESH) {
         sweep_strays(w, succession);
     }
+    w->cell.header->receiving = 0;
     lower_top(w);
     find_suspect(w, succession);
 }

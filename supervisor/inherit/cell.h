@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 /* Raised with every change of a structure below: another layout cannot be adopted. */
-enum { CELL_LAYOUT_NUMBER = 2 };
+enum { CELL_LAYOUT_NUMBER = 3 };
 
 /* For the tests of that there are programs whose cells are really laid out in another way. */
 #ifdef PERDURE_TEST_CELL_LAYOUT
@@ -40,7 +40,7 @@ enum {
     DESK_OUT_BYTES = 40 * 1024,
     DESK_LOG_BYTES = 14 * 1024 + CELL_TEST_BYTES,
     DESK_PARTS_MAX = 32,
-    CELL_TAKING_MAX = 8, /* the supervisor counts on it: belongs to the contract, as the face does */
+    CELL_TAKING_MAX = 8,       /* the supervisor counts on it: belongs to the contract, as the face does */
     CELL_ENDED_WELL = 1 << 16, /* so does this */
 };
 
@@ -159,16 +159,17 @@ struct cell_header {
     uint32_t connections; /* now */
     uint64_t beat_ms;     /* the worker's last turn of the loop, on clock_now()'s clock */
     struct cell_counters counters;
-    uint32_t last_words; /* how the worker ends, for a supervisor that is not its parent: the signal of its own fault, or
-                            CELL_ENDED_WELL; 0: it lives, or had no time to say */
+    uint32_t last_words; /* how the worker ends, for a supervisor that is not its parent: the signal of its own fault,
+                            or CELL_ENDED_WELL; 0: it lives, or had no time to say */
     /* the rest is of the layout */
     uint32_t slot_bytes; /* sizeof, so that a change nobody numbered is noticed */
     uint32_t desk_bytes;
     uint32_t in_hand_at; /* in[] of its desk: where the request being answered begins */
-    int32_t in_hand;    /* the descriptor being stepped, -1: none */
-    uint32_t top;       /* no slot above this one is in use */
-    uint64_t log_from;  /* log[]: first byte not written yet */
-    uint64_t log_state; /* log[]: first free byte, and which response put the last line there; see access_log.c */
+    uint32_t receiving;  /* 1: a parcel is on its way from a channel into a slot */
+    int32_t in_hand;     /* the descriptor being stepped, -1: none */
+    uint32_t top;        /* no slot above this one is in use */
+    uint64_t log_from;   /* log[]: first byte not written yet */
+    uint64_t log_state;  /* log[]: first free byte, and which response put the last line there; see access_log.c */
     int32_t taking[CELL_TAKING_MAX]; /* channels on which connections arrive from a surplus worker, -1: none */
 };
 _Static_assert(offsetof(struct cell_header, beat_ms) == 16 && offsetof(struct cell_header, counters) == 24 &&

@@ -212,7 +212,7 @@ static void take_ancillary(struct msghdr *packet, int *fds, size_t *count, pid_t
     }
 }
 
-int channel_receive(int fd, void *message, size_t bytes, int *fds, size_t *count, pid_t *sender)
+static int receive(int fd, void *message, size_t bytes, int *fds, size_t *count, pid_t *sender, int flags)
 {
     struct iovec piece = {.iov_base = message, .iov_len = bytes};
     union ancillary ancillary = {0};
@@ -223,7 +223,7 @@ int channel_receive(int fd, void *message, size_t bytes, int *fds, size_t *count
     }
     ssize_t got;
     do {
-        got = recvmsg(fd, &packet, MSG_CMSG_CLOEXEC);
+        got = recvmsg(fd, &packet, flags);
     } while (got < 0 && errno == EINTR);
     if (got < 0) {
         if (count != NULL) {
@@ -246,6 +246,18 @@ int channel_receive(int fd, void *message, size_t bytes, int *fds, size_t *count
         return -1;
     }
     return 1;
+}
+
+int channel_receive(int fd, void *message, size_t bytes, int *fds, size_t *count, pid_t *sender)
+{
+    return receive(fd, message, bytes, fds, count, sender, MSG_CMSG_CLOEXEC);
+}
+
+int parcel_receive(int fd, struct parcel *parcel, int *connection)
+{
+    size_t count = 1;
+    *connection = -1;
+    return receive(fd, parcel, sizeof *parcel, connection, &count, NULL, 0);
 }
 
 int channel_pair(int ends[2])

@@ -153,6 +153,10 @@ int channel_send(int fd, const void *message, size_t bytes, const int *fds, size
  * dropped). */
 int channel_receive(int fd, void *message, size_t bytes, int *fds, size_t *count, pid_t *sender);
 
+/* Receive one parcel from FD. *CONNECTION: its descriptor, -1: none came. It is open over an exec from the very instant
+ * at which it is ours, for the receiver may be killed in that instant. Returns as channel_receive() does. */
+int parcel_receive(int fd, struct parcel *parcel, int *connection);
+
 /* A socketpair for one incarnation: ends[0] for the supervisor (SO_PASSCRED, non-blocking), ends[1] for the worker or
  * keeper. Both close-on-exec. Returns 0, or -1 with errno. */
 int channel_pair(int ends[2]);

@@ -437,6 +437,37 @@ class OwnPrograms(Server):
         return found
 
 
+def links_of(pid):
+    """What the descriptors of PID are: "socket:[12345]"."""
+    links = set()
+    for fd in open_descriptors(pid):
+        with contextlib.suppress(FileNotFoundError):
+            links.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return links
+
+
+def servers_end(connection):
+    """The server's end of the socket CONNECTION, as links_of() tells it."""
+    def hexadecimal(address):
+        host, port = address
+        return "".join(f"{int(part):02X}" for part in reversed(host.split("."))) + f":{port:04X}"
+
+    mine, other = hexadecimal(connection.getsockname()), hexadecimal(connection.getpeername())
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        for line in table:
+            fields = line.split()
+            if fields[1:3] == [other, mine]:
+                return f"socket:[{fields[9]}]"
+    raise AssertionError("the connection is not in /proc/net/tcp")
+
+
+def is_readable(file, seconds):
+    """FILE has bytes or an end, within SECONDS. Not by select(2), which knows no descriptor above 1023."""
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 # ---- a client that sends exact bytes ----
 
 class Closed(AssertionError):
@@ -551,10 +582,10 @@ class Client:
 
     def is_quiet(self):
         """Nothing has come: neither bytes nor an end."""
-        return self.buffered == b"" and not select.select([self.socket], [], [], 0)[0]
+        return self.buffered == b"" and not is_readable(self.socket, 0)
 
     def wait_readable(self, seconds):
-        return bool(select.select([self.socket], [], [], seconds)[0])
+        return is_readable(self.socket, seconds)
 
     def assert_closed(self):
         """Nothing more comes but the end."""
@@ -583,7 +614,7 @@ class Judge:
         """Every one of its clients was answered."""
         deadline = time.monotonic() + PATIENCE_S * 2
         while "loaded:" not in self.said:
-            assert select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))[0], \
+            assert is_readable(self.process.stdout, max(0, deadline - time.monotonic())), \
                 f"the judge's clients are not all answered: {self.said}"
             line = self.process.stdout.readline()
             assert line, f"the judge is over before it began: {self.said}"

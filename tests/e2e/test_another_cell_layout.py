@@ -142,7 +142,6 @@ def test_kills_of_old_and_new_workers_meanwhile_are_not_noticed(make_own):
             asked = subprocess.Popen(server.command("restart"), env=server.environment(), stdout=subprocess.DEVNULL)
             while asked.poll() is None:
                 for worker in server.workers():
-                    # One that does not serve yet has nobody to lose, but it may be the keeper's only company.
                     if worker["state"] in ("serving", "giving") and worker["keeper_pid"] > 0:
                         harness.kill(worker["pid"], signal.SIGKILL)
             assert asked.returncode == 0, server.log()
@@ -156,12 +155,13 @@ def test_kills_of_old_and_new_workers_meanwhile_are_not_noticed(make_own):
 def test_one_that_cannot_start_is_refused_and_the_old_workers_never_stop(make_own):
     server = make_own(workers=2)
     before = [(w["pid"], w["keeper_pid"]) for w in server.workers()]
-    said = subprocess.run([OTHER / "perdure-worker", "--contract"], capture_output=True, text=True, check=True).stdout
+    contract = subprocess.check_output([OTHER / "perdure-worker", "--contract"], text=True).strip()
     with harness.Judge(server.address, server.root, **STORM):
-        server.install("perdure-worker", f"#!/bin/sh\necho '{said.strip()}'\n")  # it says that, and cannot do more
+        server.install("perdure-worker", f"#!/bin/sh\necho '{contract}'\n")  # it says that, and cannot do more
         done = server.verb("restart")
         assert done.returncode == 1
-        assert "generation 2 is given up, generation 1 serves on: worker 2 died before it was ready" in done.stdout + done.stderr
+        said = done.stdout + done.stderr
+        assert "generation 2 is given up, generation 1 serves on: worker 2 died before it was ready" in said
         assert [(w["pid"], w["keeper_pid"]) for w in server.workers()] == before
         server.upgrade()
         restart(server)

@@ -31,30 +31,11 @@ def test_the_supervisor_does_not_read_from_clients_and_workers_hold_nothing_of_i
         assert not [target for target in targets if "perdure.lock" in target or "control.sock" in target]
     with server.connect() as client:
         client.get("/")
-        inode = client_inode(client.socket)
+        inode = harness.servers_end(client.socket)
         held_by = {pid for worker in server.workers() for pid in (worker["pid"],)
-                   if any(inode in link for link in links_of(pid))}
+                   if inode in harness.links_of(pid)}
         assert len(held_by) == 1
-        assert not any(inode in link for link in links_of(server.supervisor_pid()))
-
-
-def links_of(pid):
-    return [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in harness.open_descriptors(pid)]
-
-
-def client_inode(connection):
-    """The inode of the server's end of CONNECTION, from /proc/net/tcp."""
-    def hexadecimal(address):
-        host, port = address
-        return "".join(f"{int(part):02X}" for part in reversed(host.split("."))) + f":{port:04X}"
-
-    mine, other = hexadecimal(connection.getsockname()), hexadecimal(connection.getpeername())
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        for line in table:
-            fields = line.split()
-            if fields[1:3] == [other, mine]:
-                return f"[{fields[9]}]"
-    raise AssertionError("the connection is not in /proc/net/tcp")
+        assert inode not in harness.links_of(server.supervisor_pid())
 
 
 def test_successors_have_no_privileges_either(server):

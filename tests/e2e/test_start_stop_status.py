@@ -1,6 +1,5 @@
 """The operator's verbs: what they do, what they say, and how they exit (LSB)."""
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -370,7 +369,7 @@ def test_serve_says_where_it_serves_once_it_does(server):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                           env=server.environment()) as serving:
         try:
-            assert select.select([serving.stdout], [], [], harness.PATIENCE_S)[0], "it says nothing"
+            assert harness.is_readable(serving.stdout, harness.PATIENCE_S), "it says nothing"
             line = serving.stdout.readline()
             assert str(server.root) in line and f"http://{address}/" in line, line
             host, port = address.split(":")

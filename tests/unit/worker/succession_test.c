@@ -108,6 +108,66 @@ static void lesson_2_a_connection_just_accepted_is_adopted_and_what_nobody_speak
     close(used_client);
 }
 
+/* Its successor dropped it for the bytes that the kernel had counted. */
+static void a_connection_that_was_taken_in_the_very_instant_of_a_death_is_served(void **state)
+{
+    struct fixture *f = *state;
+    int server;
+    int client = fixture_connect(&server);
+    char byte;
+    say(client, "x");
+    assert_int_equal(recv(server, &byte, 1, 0), 1); /* by the giver, long ago */
+    f->w.cell.header->receiving = 1;
+    adopt_and_continue(f, BIRTH_KILLED);
+    assert_int_equal(f->w.cell.header->receiving, 0);
+    say(client, hello);
+    expect_hello(f, client);
+    close(client);
+}
+
+static void a_connection_that_was_taken_twice_in_that_instant_is_had_once(void **state)
+{
+    struct fixture *f = *state;
+    struct succession succession;
+    int server;
+    int client = fixture_connect(&server);
+    fixture_begin(f, server);
+    int again = fcntl(server, F_DUPFD, 0);
+    f->w.cell.header->receiving = 1;
+    adopt(f, BIRTH_KILLED, &succession);
+    succession_continue(&f->w, &succession);
+    assert_int_equal(succession.adopted, 1);
+    assert_int_equal(fcntl(again, F_GETFD), -1);
+    say(client, hello);
+    expect_hello(f, client);
+    close(client);
+}
+
+/* The heir serves it already: the giver's successor saw that the counts had moved on, and shut it down. */
+static void what_a_dead_giver_has_perhaps_given_is_left_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct connection c;
+    int server;
+    int client = fixture_connect(&server);
+    char byte;
+    fixture_begin(f, server);
+    assert_true(connection_load(&f->w, server, &c));
+    connection_enter(&f->w, &c, STAGE_GIVING);
+    connection_publish(&c);
+    int heirs = fcntl(server, F_DUPFD, (int)f->w.cell.slots_count); /* beyond what a worker looks at: another's */
+    assert_true(heirs > 0);
+    say(client, "xy");
+    assert_int_equal(recv(heirs, &byte, 1, 0), 1);
+    adopt_and_continue(f, BIRTH_KILLED);
+    fixture_turn(f);
+    assert_int_equal(fixture_facts(f, server).stage, STAGE_GIVING);
+    assert_int_equal(send(heirs, "z", 1, MSG_NOSIGNAL), 1);
+    assert_int_equal(recv(client, &byte, 1, 0), 1);
+    close(heirs);
+    close(client);
+}
+
 /* "Look at every descriptor": cached files may lie far above the highest slot, and a new connection above them. */
 static void lesson_2_descriptors_far_above_the_highest_slot_are_looked_at(void **state)
 {
@@ -563,6 +623,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(lesson_1_a_request_that_is_buffered_whole_is_answered_though_no_event_comes),
         TEST(lesson_2_a_connection_just_accepted_is_adopted_and_what_nobody_speaks_of_is_closed),
+        TEST(a_connection_that_was_taken_in_the_very_instant_of_a_death_is_served),
+        TEST(a_connection_that_was_taken_twice_in_that_instant_is_had_once),
+        TEST(what_a_dead_giver_has_perhaps_given_is_left_alone),
         TEST(lesson_2_descriptors_far_above_the_highest_slot_are_looked_at),
         TEST(lesson_3_a_half_written_record_is_not_seen),
         TEST(lesson_4_a_file_replaced_in_mid_response_is_sent_as_it_began),

@@ -127,6 +127,28 @@ static void descriptors_for_which_there_is_no_room_are_closed(void **state)
     close(ends[1]);
 }
 
+/* Once, who was killed as soon as it had received one left it to a successor whose exec closed it. */
+static void a_parcels_connection_lives_over_an_exec_at_once(void **state)
+{
+    (void)state;
+    int ends[2];
+    int fd;
+    assert_int_equal(channel_pair(ends), 0);
+    int given = open("/dev/null", O_RDONLY);
+    struct parcel sent = {.received = 5, .sent = 7};
+    struct parcel got;
+    assert_int_equal(channel_send(ends[1], &sent, sizeof sent, &given, 1), 0);
+    assert_int_equal(parcel_receive(ends[0], &got, &fd), 1);
+    assert_memory_equal(&got, &sent, sizeof sent);
+    assert_int_equal(fcntl(fd, F_GETFD), 0);
+    close(fd);
+    close(given);
+    close(ends[1]);
+    assert_int_equal(parcel_receive(ends[0], &got, &fd), 0);
+    assert_int_equal(fd, -1);
+    close(ends[0]);
+}
+
 static void a_message_of_another_size_is_dropped_alone(void **state)
 {
     (void)state;
@@ -153,6 +175,7 @@ int main(void)
         cmocka_unit_test(a_malformed_birth_is_refused),
         cmocka_unit_test(a_message_brings_its_descriptors_and_its_sender),
         cmocka_unit_test(descriptors_for_which_there_is_no_room_are_closed),
+        cmocka_unit_test(a_parcels_connection_lives_over_an_exec_at_once),
         cmocka_unit_test(a_message_of_another_size_is_dropped_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
