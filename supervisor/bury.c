@@ -42,21 +42,16 @@ static bool left_on_order(const struct worker *w, const struct succession_death 
 static void note_work(struct supervisor *s, const struct worker *w, struct worker_death *record)
 {
     const struct cell *face = &s->cells[w->slot];
-    struct cell cell;
     int fd;
     if (face->header == NULL) {
         return;
     }
     record->connections = cell_connections(face);
-    if (cell_layout(face) != CELL_LAYOUT || cell_map(&cell, w->cell_fd, w->cell_slots) != 0) {
-        return; /* its program's business, not ours */
-    }
-    if (cell_in_hand(&cell, record->request, sizeof record->request, &fd)) {
+    if (cell_in_hand(face, w->cell_slots, record->request, sizeof record->request, &fd)) {
         client_text(w->keeper_pid, fd, record->client);
     } else {
         record->request[0] = '\0';
     }
-    cell_unmap(&cell);
 }
 
 void bury(struct supervisor *s, struct worker *w, const struct succession_death *death, enum birth_cause cause,

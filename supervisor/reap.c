@@ -177,12 +177,11 @@ void reap_signal(pid_t pid, int signal_number)
 uint64_t reap_oom_kills(void)
 {
     static char text[16 * 1024]; /* some 170 lines */
-    int fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
+    static int fd = -1;          /* kept: to open it takes longer than to read it, and clients wait */
     if (fd < 0) {
-        return 0;
+        fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
     }
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
+    ssize_t length = fd >= 0 ? pread(fd, text, sizeof text - 1, 0) : 0;
     text[length > 0 ? length : 0] = '\0';
     const char *line = strstr(text, "\noom_kill ");
     return line != NULL ? strtoull(line + strlen("\noom_kill "), NULL, 10) : 0;

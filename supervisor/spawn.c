@@ -94,7 +94,9 @@ static _Noreturn void become_worker(const struct birth *birth, const struct priv
         give_up(fault);
     }
     reset_signals();
-    birth_exec(birth);
+    if (birth_announce(birth)) {
+        birth_exec(birth);
+    }
     give_up("exec of perdure-worker");
 }
 

@@ -39,9 +39,14 @@ size_t cell_desk_stride(void)
     return page_round(sizeof(struct desk));
 }
 
+static size_t desks_at(uint32_t slots)
+{
+    return CELL_HEADER_BYTES + slots_bytes(slots) + CELL_LOG_BYTES;
+}
+
 static size_t cell_bytes(uint32_t slots)
 {
-    return CELL_HEADER_BYTES + slots_bytes(slots) + CELL_LOG_BYTES + slots * cell_desk_stride();
+    return desks_at(slots) + slots * cell_desk_stride();
 }
 
 static void find_parts(struct cell *cell, char *base)
@@ -49,7 +54,7 @@ static void find_parts(struct cell *cell, char *base)
     cell->header = (struct cell_header *)base;
     cell->slots = (struct slot *)(base + CELL_HEADER_BYTES);
     cell->log = base + CELL_HEADER_BYTES + slots_bytes(cell->slots_count);
-    cell->desks = cell->log + CELL_LOG_BYTES;
+    cell->desks = base + desks_at(cell->slots_count);
 }
 
 static bool header_is_ours(const struct cell_header *header)
@@ -205,23 +210,33 @@ static void copy_line(const char *in, size_t from, size_t until, char *line, siz
     }
 }
 
-bool cell_in_hand(const struct cell *cell, char *line, size_t bytes, int *fd)
+/* Read the record of SLOT that counts. */
+static bool read_slot(int fd, int32_t slot, struct slot_record *record)
 {
+    struct slot copy;
+    off_t at = CELL_HEADER_BYTES + (off_t)slot * (off_t)sizeof copy;
+    if (pread(fd, &copy, sizeof copy, at) != (ssize_t)sizeof copy) {
+        return false;
+    }
+    *record = copy.record[copy.current & 1];
+    return true;
+}
+
+/* By pread, for to map gigabytes for one line takes longer than anything else here, and clients wait. */
+bool cell_in_hand(const struct cell *cell, uint32_t slots, char *line, size_t bytes, int *fd)
+{
+    char in[1024];
+    struct slot_record record;
     int32_t in_hand = *(volatile const int32_t *)&cell->header->in_hand;
-    if (in_hand < 0 || (uint32_t)in_hand >= cell->slots_count) {
-        return false;
-    }
-    const struct slot *slot = &cell->slots[in_hand];
-    uint32_t current = *(volatile const uint32_t *)&slot->current & 1;
-    const struct desk *desk = cell_desk(cell, *(volatile const int32_t *)&slot->record[current].desk);
-    if (desk == NULL) {
-        return false;
-    }
     uint32_t from = *(volatile const uint32_t *)&cell->header->in_hand_at;
-    if (from >= DESK_IN_BYTES) {
+    if (cell_layout(cell) != CELL_LAYOUT || in_hand < 0 || (uint32_t)in_hand >= slots || from >= DESK_IN_BYTES ||
+        !read_slot(cell->fd, in_hand, &record) || record.desk < 0 || (uint32_t)record.desk >= slots) {
         return false;
     }
-    copy_line(desk->in, from, DESK_IN_BYTES, line, bytes);
+    size_t until = DESK_IN_BYTES - from < sizeof in ? DESK_IN_BYTES - from : sizeof in;
+    size_t desk_at = desks_at(slots) + (size_t)record.desk * cell_desk_stride();
+    ssize_t got = pread(cell->fd, in, until, (off_t)(desk_at + offsetof(struct desk, in) + from));
+    copy_line(in, 0, got > 0 ? (size_t)got : 0, line, bytes);
     *fd = in_hand;
     return line[0] != '\0';
 }

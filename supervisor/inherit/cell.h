@@ -223,8 +223,8 @@ struct cell_counters cell_counters(const struct cell *cell);
 uint32_t cell_last_words(const struct cell *cell);
 
 /* What the worker had in hand: "GET /x HTTP/1.1" (the request's first line, unprintable bytes as \xNN) into LINE and
- * the client's descriptor number into *fd. CELL is mapped as a whole. False if nothing was in hand or it does not add
- * up. */
-bool cell_in_hand(const struct cell *cell, char *line, size_t bytes, int *fd);
+ * the client's descriptor number into *fd. CELL is a face, of a cell of SLOTS slots. False if nothing was in hand, or
+ * it does not add up, or the cell has another layout. */
+bool cell_in_hand(const struct cell *cell, uint32_t slots, char *line, size_t bytes, int *fd);
 
 #endif

@@ -120,18 +120,22 @@ static void pass_on_all(const struct birth *birth)
     }
 }
 
+bool birth_announce(const struct birth *birth)
+{
+    /* The new image's own program comes from /proc/self/exe; this descriptor ends with the exec. */
+    struct birth travelling = *birth;
+    travelling.program_fd = -1;
+    char text[BIRTH_TEXT_BYTES];
+    birth_write(&travelling, text);
+    return setenv(BIRTH_VARIABLE, text, 1) == 0;
+}
+
 void birth_exec(const struct birth *birth)
 {
     pass_on_all(birth);
     if (birth->error_log_fd != STDERR_FILENO && dup2(birth->error_log_fd, STDERR_FILENO) < 0) {
         return;
     }
-    /* The new image's own program comes from /proc/self/exe; this descriptor ends with the exec. */
-    struct birth travelling = *birth;
-    travelling.program_fd = -1;
-    char text[BIRTH_TEXT_BYTES];
-    birth_write(&travelling, text);
-    setenv(BIRTH_VARIABLE, text, 1);
     /* Wide enough for the keeper's title as well, which is written over it. */
     char title[48];
     snprintf(title, sizeof title, "perdure: worker %-20u", birth->slot);

@@ -76,9 +76,13 @@ void birth_write(const struct birth *birth, char text[BIRTH_TEXT_BYTES]);
 /* False if TEXT is not a whole birth of this version with numbers within bounds. */
 bool birth_read(struct birth *birth, const char *text);
 
-/* Replace this process by the worker of BIRTH: clears close-on-exec on what it names (not on program_fd), puts
- * error_log_fd on 2, sets the environment and argv[0] ("perdure: worker 3"), and execs program_fd, or /proc/self/exe
- * when that is -1. All other descriptors are the caller's business. Returns only on failure, with errno. */
+/* Put BIRTH into the environment, for an exec to come. False: no memory. */
+bool birth_announce(const struct birth *birth);
+
+/* Replace this process by the worker of BIRTH, which is announced: clears close-on-exec on what it names (not on
+ * program_fd), puts error_log_fd on 2, sets argv[0] ("perdure: worker 3"), and execs program_fd, or /proc/self/exe when
+ * that is -1. All other descriptors are the caller's business. Writes to no memory but its stack. Returns only on
+ * failure, with errno. */
 void birth_exec(const struct birth *birth);
 
 /* ---- orders: supervisor to worker or keeper ---- */

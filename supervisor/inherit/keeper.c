@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { SUCCESSOR_STACK_BYTES = 64 * 1024 };
+
 /* fork(2), but the child becomes a sibling, so that the supervisor is everybody's parent; with FLAGS of clone(2).
  * The C library's fork cannot do that; its child handlers are not needed in a program without threads. */
 static pid_t fork_sibling(unsigned long flags)
@@ -56,6 +58,24 @@ static void unblock_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* In the child, up to its exec. It has our memory, and may be killed at any instruction: nothing here writes where we
+ * would miss it. */
+static int become_successor(void *birth)
+{
+    unblock_signals();
+    birth_exec(birth);
+    log_error("cannot start a successor: exec: %s", strerror(errno));
+    _exit(1);
+}
+
+/* fork_sibling() and exec at the price of the exec alone: as vfork(2), this returns when the child has our memory no
+ * more. */
+static pid_t start_successor(struct birth *birth)
+{
+    static _Alignas(16) char stack[SUCCESSOR_STACK_BYTES];
+    return clone(become_successor, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD, birth);
+}
+
 /* Fork the successor that ORDER asks for. Its descriptors are copies of all of ours, under the same numbers. Returns
  * what is to be answered. */
 static struct report succeed(const struct birth *mine, const struct order *order, const int *fds, size_t count)
@@ -64,13 +84,7 @@ static struct report succeed(const struct birth *mine, const struct order *order
     if (!birth_of_order(&birth, order, fds, count)) {
         return (struct report){.kind = REPORT_NOT_FORKED, .error = EBADMSG};
     }
-    pid_t pid = fork_sibling(0);
-    if (pid == 0) {
-        unblock_signals();
-        birth_exec(&birth);
-        log_error("cannot start the successor of worker %u: exec: %s", birth.slot, strerror(errno));
-        _exit(1);
-    }
+    pid_t pid = birth_announce(&birth) ? start_successor(&birth) : -1;
     if (pid < 0) {
         return (struct report){.kind = REPORT_NOT_FORKED, .error = errno};
     }

@@ -89,7 +89,7 @@ static void the_face_is_read_whatever_the_layout(void **state)
     cell.header->in_hand = 3;
     assert_int_equal(cell_layout(&face), CELL_LAYOUT + 1);
     assert_int_equal(cell_connections(&face), 5);
-    assert_false(cell_in_hand(&face, line, sizeof line, &fd)); /* which is beyond it */
+    assert_false(cell_in_hand(&face, SLOTS, line, sizeof line, &fd)); /* of another layout */
     cell_unmap(&face);
     destroy_cell(&cell);
 }
@@ -111,18 +111,18 @@ static void the_request_in_hand_is_told(void **state)
     char line[64];
     int fd = -1;
     struct cell cell = make_cell();
-    assert_false(cell_in_hand(&cell, line, sizeof line, &fd));
+    assert_false(cell_in_hand(&cell, SLOTS, line, sizeof line, &fd));
     struct desk *desk = cell_desk(&cell, 5);
     strcpy(desk->in + 3, "GET /\x01 HTTP/1.1\r\nHost: x\r\n");
     cell.header->in_hand_at = 3;
     cell.slots[17].current = 1;
     cell.slots[17].record[1].desk = 5;
     cell.header->in_hand = 17;
-    assert_true(cell_in_hand(&cell, line, sizeof line, &fd));
+    assert_true(cell_in_hand(&cell, SLOTS, line, sizeof line, &fd));
     assert_string_equal(line, "GET /\\x01 HTTP/1.1");
     assert_int_equal(fd, 17);
     strcpy(desk->in + 3, "\r\nGET / HTTP/1.1\r\n"); /* a parser may skip an empty line (RFC 9112 section 2.2) */
-    assert_true(cell_in_hand(&cell, line, sizeof line, &fd));
+    assert_true(cell_in_hand(&cell, SLOTS, line, sizeof line, &fd));
     assert_string_equal(line, "GET / HTTP/1.1");
     destroy_cell(&cell);
 }
@@ -141,7 +141,7 @@ static void a_scribbled_cell_does_no_harm_to_its_reader(void **state)
             words[i] = (uint32_t)random() ^ (uint32_t)random() << 16;
         }
         cell.header->in_hand = random() % 2 != 0 ? (int32_t)(random() % SLOTS) : cell.header->in_hand;
-        (void)cell_in_hand(&cell, line, sizeof line, &fd);
+        (void)cell_in_hand(&cell, SLOTS, line, sizeof line, &fd);
         (void)cell_connections(&cell);
         (void)cell_beat_ms(&cell);
         (void)cell_counters(&cell);
