@@ -32,14 +32,27 @@ static void settle_keeper(struct supervisor *s, struct worker *w)
     watch_close(s, &w->next_control_fd);
 }
 
+static uint32_t last_words(const struct supervisor *s, const struct worker *w)
+{
+    return s->cells[w->slot].header != NULL ? cell_last_words(&s->cells[w->slot]) : 0;
+}
+
 /* W was not our child: how it ended, it may have said itself. A wait status. */
 static int status_of_orphan(const struct supervisor *s, const struct worker *w)
 {
-    uint32_t words = s->cells[w->slot].header != NULL ? cell_last_words(&s->cells[w->slot]) : 0;
+    uint32_t words = last_words(s, w);
+    uint32_t signal = words & ~(uint32_t)CELL_SENT;
     if (words == CELL_ENDED_WELL) {
         return W_EXITCODE(0, 0);
     }
-    return W_EXITCODE(0, words > 0 && words < NSIG ? (int)words : SIGKILL);
+    return W_EXITCODE(0, signal > 0 && signal < NSIG ? (int)signal : SIGKILL);
+}
+
+static struct succession_death death_of(struct supervisor *s, const struct worker *w, int status)
+{
+    struct succession_death death = reap_death(status, &s->ledger->oom_kills);
+    death.sent = death.signal != 0 && last_words(s, w) == ((uint32_t)death.signal | CELL_SENT);
+    return death;
 }
 
 void deaths_worker(struct supervisor *s, struct worker *w, int status)
@@ -47,14 +60,14 @@ void deaths_worker(struct supervisor *s, struct worker *w, int status)
     if (status == REAP_UNKNOWN) {
         status = status_of_orphan(s, w);
     }
-    struct succession_death death = reap_death(status, &s->ledger->oom_kills);
+    struct succession_death death = death_of(s, w, status);
     bool was_ready = w->state != WORKER_STARTING && w->state != WORKER_ADOPTING;
     int64_t lived_ms = was_ready ? (int64_t)(clock_now().ms - w->ready_ms) : -1;
     enum birth_cause cause = succession_cause(w, &death);
     enum backoff_death blame = succession_blame(cause, w, &death);
     if (was_ready) {
         w->died_us = clock_now_us();
-        w->signal = death.signal;
+        w->signal = w->stopped != 0 ? SIGSTOP : death.signal;
     }
     bury(s, w, &death, cause, was_ready);
     w->pid = 0;

@@ -174,6 +174,21 @@ void reap_signal(pid_t pid, int signal_number)
     }
 }
 
+bool reap_is_stopped(pid_t pid)
+{
+    char path[64];
+    char text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    text[length > 0 ? length : 0] = '\0';
+    if (fd >= 0) {
+        close(fd);
+    }
+    const char *state = strrchr(text, ')'); /* behind the name, which may hold anything */
+    return state != NULL && (strncmp(state, ") T", 3) == 0 || strncmp(state, ") t", 3) == 0);
+}
+
 uint64_t reap_oom_kills(void)
 {
     static char text[16 * 1024]; /* some 170 lines */

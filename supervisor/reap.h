@@ -29,6 +29,9 @@ bool reap_is_ours(pid_t pid);
  * pidfd_send_signal(2) for an orphan. */
 void reap_signal(pid_t pid, int signal_number);
 
+/* True if PID is stopped, by a signal or by a debugger. */
+bool reap_is_stopped(pid_t pid);
+
 /* This supervisor took over from a dead one: take orphans on from now on. Returns a descriptor to wait on for reading,
  * readable while an orphan's end has not been looked at by reap_peek; -1 with errno. */
 int reap_orphans(void);

@@ -191,7 +191,8 @@ static bool is_own_fault(int signal_number)
 
 enum birth_cause succession_fault(const struct succession_death *death)
 {
-    if (death->signal == 0 || is_own_fault(death->signal) || (death->signal == SIGKILL && death->oom)) {
+    if (death->signal == 0 || (is_own_fault(death->signal) && !death->sent) ||
+        (death->signal == SIGKILL && death->oom)) {
         return BIRTH_CRASH;
     }
     return BIRTH_KILLED;

@@ -42,7 +42,8 @@ enum { ACTS = ACT_END + 1 };
 struct succession_death {
     int signal; /* 0: it exited, with */
     int exit_code;
-    bool oom; /* the kernel's OOM killer was at work */
+    bool oom;  /* the kernel's OOM killer was at work */
+    bool sent; /* another process sent the signal */
 };
 
 /* What the decision rests on, besides the worker's state. Fields that do not belong to the event are not looked at. */

@@ -139,7 +139,7 @@ static bool renew(struct supervisor *s, struct worker *w)
     channels_dismiss(s, w, &w->keeper_fd, &w->keeper_pid);
     w->pid = 0;
     w->started_ms = now_ms();
-    w->killed_late = w->woken = 0;
+    w->killed_late = w->woken = w->stopped = 0;
     enter(w, WORKER_STARTING, s->settings->ready_timeout_ms);
     if (!spawn_fresh(s, w)) {
         log_warn("worker %u: cannot be started now: %s; trying again", w->slot, strerror(errno));
@@ -213,7 +213,7 @@ static int order_successor(struct supervisor *s, struct worker *w)
 static void succeed(struct supervisor *s, struct worker *w)
 {
     w->generation = ledger_can_adopt(s->ledger, w) ? s->ledger->present.generation : w->generation;
-    w->killed_late = w->woken = 0;
+    w->killed_late = w->woken = w->stopped = 0;
     channels_close_next(s, w);
     enter(w, WORKER_SUCCEEDING, s->settings->ready_timeout_ms);
     if (w->parked_pid != 0 && w->keeper_pid == 0) {
@@ -386,7 +386,9 @@ static void shoot(struct worker *w)
         wake(w);
         return;
     }
-    log_error("worker %u gen %u: hung: no turn for %llu ms: killed", w->slot, w->generation, silent_ms);
+    w->stopped = reap_is_stopped(w->pid);
+    log_error("worker %u gen %u: hung%s: no turn for %llu ms: killed", w->slot, w->generation,
+              w->stopped != 0 ? ", because somebody stopped it" : "", silent_ms);
     reap_signal(w->pid, SIGKILL);
     if (w->state != WORKER_SHOT) {
         worker_enter(w, WORKER_SHOT, now_ms());

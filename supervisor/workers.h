@@ -96,8 +96,9 @@ struct worker {
     uint32_t connections;
     uint32_t killed_late; /* 1: it was killed because it did not get ready in time */
     struct cell_counters counters;
-    uint32_t woken;  /* 1: it hung without a keeper, and was sent SIGCONT for that */
-    uint32_t layout; /* of its cell */
+    uint32_t woken;   /* 1: it hung without a keeper, and was sent SIGCONT for that */
+    uint32_t layout;  /* of its cell */
+    uint32_t stopped; /* 1: it was shot, and made no turn because somebody had stopped it: SIGSTOP, a debugger */
 };
 
 /* Invariant: all[i].slot == i; every slot from count on is EMPTY. */

@@ -2,17 +2,26 @@
 #include "worker/last_words.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <unistd.h>
 
 enum { STACK_BYTES = 16 * 1024 };
 
 static struct cell_header *where;
 
+/* A signal that another process sent says nothing about what we were doing. */
+static bool was_sent(const siginfo_t *info)
+{
+    return info->si_code <= 0 && info->si_pid != getpid();
+}
+
 /* The handler is gone by now (SA_RESETHAND), and the signal is blocked until we return: then it ends us as it should.
  */
-static void speak(int number)
+static void speak(int number, siginfo_t *info, void *context)
 {
-    *(volatile uint32_t *)&where->last_words = (uint32_t)number;
+    (void)context;
+    *(volatile uint32_t *)&where->last_words = (uint32_t)number | (was_sent(info) ? CELL_SENT : 0);
     raise(number);
 }
 
@@ -21,7 +30,7 @@ void last_words_begin(struct cell_header *header)
     static const int faults[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGSYS, SIGTRAP};
     static char room[STACK_BYTES]; /* a stack that has overflown is of no use */
     const stack_t stack = {.ss_sp = room, .ss_size = sizeof room};
-    struct sigaction action = {.sa_handler = speak, .sa_flags = SA_ONSTACK | (int)SA_RESETHAND};
+    struct sigaction action = {.sa_sigaction = speak, .sa_flags = SA_ONSTACK | SA_SIGINFO | (int)SA_RESETHAND};
     where = header;
     header->last_words = 0;
     sigaltstack(&stack, NULL);

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -251,9 +252,10 @@ static void sweep_strays(struct worker *w, struct succession *succession)
 
 /* ---- the suspect ---- */
 
-static bool is_crash(const struct worker *w)
+/* True if what the predecessor had in hand may be why it died. */
+static bool had_a_suspect(const struct worker *w)
 {
-    return w->birth.cause == BIRTH_CRASH || w->birth.cause == BIRTH_HANG;
+    return w->birth.cause == BIRTH_CRASH || (w->birth.cause == BIRTH_HANG && w->birth.signal != SIGSTOP);
 }
 
 /* Where the request begins that was in hand. Of those that were to be answered together it need not be the first. */
@@ -269,7 +271,7 @@ static void find_suspect(struct worker *w, struct succession *succession)
     int fd = w->cell.header->in_hand;
     w->cell.header->in_hand = -1;
     w->was_in_hand = fd;
-    if (!is_crash(w) || !connection_load(w, fd, &c) || c.desk == NULL) {
+    if (!had_a_suspect(w) || !connection_load(w, fd, &c) || c.desk == NULL) {
         return;
     }
     succession->suspect = fd;

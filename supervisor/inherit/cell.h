@@ -41,7 +41,8 @@ enum {
     DESK_LOG_BYTES = 14 * 1024 + CELL_TEST_BYTES,
     DESK_PARTS_MAX = 32,
     CELL_TAKING_MAX = 8,       /* the supervisor counts on it: belongs to the contract, as the face does */
-    CELL_ENDED_WELL = 1 << 16, /* so does this */
+    CELL_ENDED_WELL = 1 << 16, /* so do these, of last_words */
+    CELL_SENT = 1 << 17,
 };
 
 /* What a connection waits for. */
@@ -159,8 +160,9 @@ struct cell_header {
     uint32_t connections; /* now */
     uint64_t beat_ms;     /* the worker's last turn of the loop, on clock_now()'s clock */
     struct cell_counters counters;
-    uint32_t last_words; /* how the worker ends, for a supervisor that is not its parent: the signal of its own fault,
-                            or CELL_ENDED_WELL; 0: it lives, or had no time to say */
+    uint32_t last_words; /* how the worker ends, of which a wait status tells a part, and that to its parent alone: the
+                            signal of its own fault, with CELL_SENT if another process sent it; or CELL_ENDED_WELL; 0:
+                            it lives, or had no time to say */
     /* the rest is of the layout */
     uint32_t slot_bytes; /* sizeof, so that a change nobody numbered is noticed */
     uint32_t desk_bytes;

@@ -461,6 +461,23 @@ def servers_end(connection):
     raise AssertionError("the connection is not in /proc/net/tcp")
 
 
+def crash(pid, number=signal.SIGSEGV):
+    """Let PID, a worker, fault by itself, with SIGSEGV or SIGILL: the next that it executes is a store to address 0, or
+    no instruction. A signal that is sent is no fault of the program's. False if it is gone."""
+    code = {signal.SIGSEGV: b"\x31\xc0\x89\x00", signal.SIGILL: b"\x0f\x0b"}[number]
+    if not kill(pid, signal.SIGSTOP):
+        return False
+    try:
+        wait_until(lambda: proc_status(pid).get("State", "X")[0] in "TZX", f"{pid} does not stop")
+        at = int(read_proc(pid, "syscall").split()[-1], 16)
+        with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
+            memory.seek(at)
+            memory.write(code)
+    except (OSError, IndexError):
+        return False
+    return kill(pid, signal.SIGCONT)
+
+
 def is_readable(file, seconds):
     """FILE has bytes or an end, within SECONDS. Not by select(2), which knows no descriptor above 1023."""
     poll = select.poll()

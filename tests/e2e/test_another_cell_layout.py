@@ -188,7 +188,7 @@ def test_one_that_cannot_live_makes_way_for_the_old_program_under_the_new_superv
         killed = set()
         while len(killed) < CRASHES:
             pids = {w["pid"] for w in by_state(server, "serving") if w["generation"] == 2} - killed
-            killed |= {pid for pid in list(pids)[:1] if harness.kill(pid, signal.SIGSEGV)}
+            killed |= {pid for pid in list(pids)[:1] if harness.crash(pid)}
         def is_back():
             workers = server.workers()
             return (len(workers) == 2 and server.is_serving() and not server.status()["supervisor"]["rolling"]

@@ -223,7 +223,7 @@ def test_a_worker_that_cannot_live_long_keeps_the_port_open(loaded_server):
     kills = 0
     while time.monotonic() < deadline:
         pid = next((w["pid"] for w in server.workers() if w["state"] == "serving"), 0)
-        if pid and harness.kill(pid, signal.SIGSEGV):
+        if pid and harness.crash(pid):
             kills += 1
     with server.connect() as client:  # accepted by the kernel, served when a worker is there again
         assert client.get("/1.bin").status == 200
@@ -239,7 +239,7 @@ def test_a_crash_loop_backs_off_twice_as_long_each_time_and_ends_by_itself(loade
         pid = 0
         for _ in range(1 + len(waits)):
             pid = server.wait_succeeded(0, pid)["pid"]
-            os.kill(pid, signal.SIGSEGV)
+            assert harness.crash(pid)
         harness.wait_until(lambda: server.workers()[0]["state"] == "backing off", lambda: server.workers())
         with server.connect() as client:  # while there is no worker at all, for more than half a second
             assert client.get("/1.bin").status == 200

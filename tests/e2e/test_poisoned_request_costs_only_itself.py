@@ -3,6 +3,7 @@
 The programs of `make targets` have targets that crash, hang, or eat memory; those that people run have nothing of it.
 """
 import re
+import signal
 
 import pytest
 
@@ -15,8 +16,9 @@ class TargetServer(Server):
 
 
 @pytest.fixture
-def targets():
-    server = TargetServer(workers=1, hang_timeout="300ms")
+def targets(request):
+    """Its parameter, if there is one, is hang_timeout."""
+    server = TargetServer(workers=1, hang_timeout=getattr(request, "param", "300ms"))
     server.write_config(access_log=str(server.access_log))
     (server.root / "index.html").write_text("still here")
     server.start()
@@ -45,6 +47,25 @@ def test_a_request_that_hangs_its_worker_gets_500_too(targets):
     assert targets.successions()["hang"] == 2
     assert re.search(r'from 127\.\S+: "GET /.test/hang HTTP/1.1" was in hand when a worker hung, twice: '
                      r'answered with 500', targets.log())
+
+
+@pytest.mark.parametrize("targets", ["2s"], indirect=True)
+def test_a_death_from_outside_blames_no_request(targets):
+    """Whoever sent the signals of a program's fault to a busy worker, twice, cut a download off."""
+    in_hand = "in hand was: GET /.test/hang HTTP/1.1"
+    with targets.connect() as client:
+        client.send("GET /.test/hang HTTP/1.1\r\nHost: x\r\n\r\n")
+        while targets.log().count(in_hand) < 3:
+            targets.wait_succeeded(0, targets.kill_worker(0, signal.SIGSEGV))
+        assert "twice" not in targets.log() and "after kill -11 (SIGSEGV)" in targets.log()
+        assert targets.successions()["kill"] >= 3 and targets.successions()["crash"] == 0
+        for stops in (1, 2):  # one that somebody stopped has not hung by itself
+            targets.kill_worker(0, signal.SIGSTOP)
+            wait_until(lambda: targets.log().count("hung, because somebody stopped it") == stops, targets.log)
+            targets.wait_serving()
+        assert "twice" not in targets.log()
+        assert client.read().status == 500  # after two hangs of its own
+    assert targets.log().count("hung: no turn") == 2
 
 
 def logged(server):

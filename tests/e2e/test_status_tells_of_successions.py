@@ -20,7 +20,8 @@ def cause_each_once(server):
     each; reload and restart are no deaths."""
     deaths = []
     for number in (signal.SIGSEGV, signal.SIGKILL, signal.SIGSTOP):
-        pid = server.kill_worker(0, number)
+        pid = server.workers()[0]["pid"]
+        assert harness.crash(pid, number) if number == signal.SIGSEGV else harness.kill(pid, number)
         server.wait_succeeded(0, pid)
         death = last_death(server)
         assert death["pid"] == pid and abs(death["when"] - time.time()) < 5
