@@ -175,9 +175,11 @@ static void died(struct supervisor *s, pid_t pid, int status)
     }
 }
 
-void deaths_found(struct supervisor *s, pid_t pid)
+void deaths_miss(struct supervisor *s, pid_t pid)
 {
-    died(s, pid, REAP_UNKNOWN);
+    if (pid > 0 && reap_is_gone(pid)) {
+        died(s, pid, REAP_UNKNOWN);
+    }
 }
 
 bool deaths_reap(struct supervisor *s)

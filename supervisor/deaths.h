@@ -10,7 +10,8 @@ bool deaths_reap(struct supervisor *s);
 /* W's process, which was reaped, ended with STATUS, as waitpid(2) has it. */
 void deaths_worker(struct supervisor *s, struct worker *w, int status);
 
-/* PID of the ledger is gone, and nobody saw how. */
-void deaths_found(struct supervisor *s, pid_t pid);
+/* If PID, which we have just learned of, is gone: nobody will tell us of its end any more, so what follows from that
+ * follows now. 0: nobody. */
+void deaths_miss(struct supervisor *s, pid_t pid);
 
 #endif

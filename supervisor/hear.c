@@ -34,18 +34,18 @@ static void hear_forked(struct supervisor *s, struct worker *w, pid_t pid)
         return;
     }
     tend_event(s, w, EVENT_FORKED);
-    if (reap_is_ours(pid)) {
-        w->pid = pid;
-    } else if (take_stranger(s, pid, &status)) {
-        w->pid = pid;
+    w->pid = pid;
+    if (take_stranger(s, pid, &status)) {
         deaths_worker(s, w, status);
+    } else {
+        deaths_miss(s, pid);
     }
 }
 
 static void hear_ready(struct supervisor *s, struct worker *w, const struct report *report, pid_t sender)
 {
-    if (w->pid == 0 && reap_is_ours(sender)) {
-        w->pid = sender; /* its keeper did not live to tell us */
+    if (w->pid == 0) {
+        w->pid = sender; /* its keeper did not live to tell us, or has not come to it yet */
     }
     if (sender != w->pid) {
         log_warn("worker %u: a report of readiness from pid %d, which is not it, is ignored", w->slot, sender);
@@ -58,6 +58,7 @@ static void hear_ready(struct supervisor *s, struct worker *w, const struct repo
         tend_event(s, w, EVENT_FORKED); /* the worker was faster than its keeper's report */
     }
     tend_event(s, w, EVENT_READY);
+    deaths_miss(s, sender);
 }
 
 static void hear_cannot(struct supervisor *s, struct worker *w, const struct report *report)

@@ -46,17 +46,23 @@ static bool has_ended(int process_fd)
     return poll(&end, 1, 0) != 0;
 }
 
+/* The beginning of a file, "" if it cannot be read. */
+static void read_text(const char *path, char *text, size_t bytes)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, bytes - 1) : -1;
+    text[length > 0 ? length : 0] = '\0';
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 /* What a process was called when it was exec'ed: its arguments begin with that. "": it is in the middle of an exec. */
 static void read_title(pid_t pid, char title[TITLE_BYTES])
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, title, TITLE_BYTES - 1) : -1;
-    title[length > 0 ? length : 0] = '\0';
-    if (fd >= 0) {
-        close(fd);
-    }
+    read_text(path, title, TITLE_BYTES);
 }
 
 /* Only a process of this program: what another one does with a pid that was used again is not our business. */
@@ -174,19 +180,28 @@ void reap_signal(pid_t pid, int signal_number)
     }
 }
 
-bool reap_is_stopped(pid_t pid)
+/* The letter of proc_pid_stat(5), '?' if it cannot be read. */
+static char process_state(pid_t pid)
 {
     char path[64];
     char text[512];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    text[length > 0 ? length : 0] = '\0';
-    if (fd >= 0) {
-        close(fd);
-    }
-    const char *state = strrchr(text, ')'); /* behind the name, which may hold anything */
-    return state != NULL && (strncmp(state, ") T", 3) == 0 || strncmp(state, ") t", 3) == 0);
+    read_text(path, text, sizeof text);
+    const char *name_end = strrchr(text, ')'); /* the name may hold anything */
+    return name_end != NULL && strlen(name_end) > 2 ? name_end[2] : '?';
+}
+
+bool reap_is_gone(pid_t pid)
+{
+    char state = process_state(pid);
+    bool has_ended = state == 'Z' || state == 'X' || (kill(pid, 0) != 0 && errno == ESRCH);
+    return !reap_is_ours(pid) && (has_ended || is_foreign(pid));
+}
+
+bool reap_is_stopped(pid_t pid)
+{
+    char state = process_state(pid);
+    return state == 'T' || state == 't';
 }
 
 uint64_t reap_oom_kills(void)

@@ -25,6 +25,9 @@ void reap(pid_t pid);
  * child of ours counts as an orphan, and is watched from then on. */
 bool reap_is_ours(pid_t pid);
 
+/* True if PID is none of ours because it has ended, or is another program's by now. False if that cannot be told. */
+bool reap_is_gone(pid_t pid);
+
 /* Send a signal to PID if it is one of ours; kill(2) for a child, which cannot be reaped meanwhile,
  * pidfd_send_signal(2) for an orphan. */
 void reap_signal(pid_t pid, int signal_number);

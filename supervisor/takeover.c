@@ -108,23 +108,15 @@ static uint32_t check_listeners(struct listeners *listeners)
 
 /* ---- processes ---- */
 
-/* Nobody reaps PID any more, nor will its end be seen: what follows from it follows now. */
-static void miss(struct supervisor *s, pid_t pid)
-{
-    if (pid > 0 && !reap_is_ours(pid)) {
-        deaths_found(s, pid);
-    }
-}
-
 static void miss_the_dead(struct supervisor *s, struct worker *w)
 {
     for (size_t i = 0; i < WORKER_LEAVING_MAX; i++) {
-        miss(s, w->leaving[i].pid);
+        deaths_miss(s, w->leaving[i].pid);
     }
-    miss(s, w->keeper_pid);
-    miss(s, w->next_keeper_pid);
-    miss(s, w->parked_pid);
-    miss(s, w->pid);
+    deaths_miss(s, w->keeper_pid);
+    deaths_miss(s, w->next_keeper_pid);
+    deaths_miss(s, w->parked_pid);
+    deaths_miss(s, w->pid);
     bool runs = w->state == WORKER_SERVING || w->state == WORKER_RETIRING || w->state == WORKER_SHOT ||
                 w->state == WORKER_GIVING || w->state == WORKER_STOPPING;
     if (runs && w->pid == 0) {
@@ -267,13 +259,6 @@ static void take_office(struct supervisor *s)
     }
 }
 
-/* After a death: learn from everybody how things are. */
-static void call_the_roll(struct supervisor *s)
-{
-    each_worker(s, count_roll);
-    each_worker(s, miss_the_dead);
-}
-
 static void tell(struct supervisor *s, pid_t former_pid)
 {
     char line[160];
@@ -317,7 +302,10 @@ bool takeover(struct supervisor *s)
     s->ledger->images++;
     s->ledger->failures = 0;
     if (died) {
-        call_the_roll(s);
+        each_worker(s, count_roll); /* learn from everybody how things are */
+    }
+    each_worker(s, miss_the_dead); /* of orphans the kernel tells us nothing before we have asked once */
+    if (died) {
         tell(s, former_pid);
         give_up_restart(s);
     } else {

@@ -152,13 +152,33 @@ static void claim_file(struct worker *w, struct connection *c)
     file_cache_adopt(w->responder, c->work.file_fd);
 }
 
+/* The number may have become free, and then that of something that came with our birth. */
+static bool may_be_a_connection(const struct worker *w, int fd)
+{
+    return is_inherited(w, fd) && !worker_owns(w, fd);
+}
+
+static void clear_slot(struct worker *w, int fd)
+{
+    w->cell.slots[fd].record[0] = w->cell.slots[fd].record[1] = (struct slot_record){.desk = -1};
+}
+
+/* The predecessor's last step with it was to close it, and the next would have been to say so. */
+static bool is_done_with(const struct worker *w, int fd)
+{
+    const struct slot *slot = &w->cell.slots[fd];
+    uint32_t stage = slot->record[slot->current & 1].stage;
+    return !may_be_a_connection(w, fd) && (stage == STAGE_CLOSING || stage == STAGE_GIVING);
+}
+
 /* A slot of the predecessor's that is not free. True if its connection lives on. */
 static bool adopt_slot(struct worker *w, int fd)
 {
     struct connection c;
-    if (worker_owns(w, fd) || !is_inherited(w, fd)) {
-        /* Its last step was to be closed, or the cell is sick. */
-        w->cell.slots[fd].record[0] = w->cell.slots[fd].record[1] = (struct slot_record){.desk = -1};
+    if (!may_be_a_connection(w, fd)) {
+        log_warn("connection %d: dropped: %s, and there is no such descriptor", fd,
+                 stage_name[w->cell.slots[fd].record[w->cell.slots[fd].current & 1].stage % STAGES]);
+        clear_slot(w, fd);
         return false;
     }
     if (!connection_load(w, fd, &c)) {
@@ -191,6 +211,9 @@ static void adopt_slots(struct worker *w, struct succession *succession)
     uint32_t found = 0;
     for (uint32_t fd = 0; fd <= last_slot(w); fd++) {
         const struct slot *slot = &w->cell.slots[fd];
+        if (is_done_with(w, (int)fd)) {
+            clear_slot(w, (int)fd);
+        }
         found += slot->record[slot->current & 1].stage != STAGE_FREE;
     }
     w->cell.header->connections = found;
