@@ -48,7 +48,7 @@ static void adopt_channel(struct supervisor *s, int32_t *fd, uint32_t slot)
 }
 
 /* One descriptor that stands in two places: the dead one was about to move it. It belongs to where it goes. */
-static void settle_move(int32_t *from, int32_t *to)
+static void settle_move(int32_t *from, const int32_t *to)
 {
     if (*from == *to) {
         *from = -1;

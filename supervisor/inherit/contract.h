@@ -38,13 +38,13 @@ enum { CONTRACT_VERSION = 3, CONTRACT_LISTENERS_MAX = 64, CONTRACT_FDS_MAX = 8 +
 
 /* Why a worker is born. */
 enum birth_cause {
-    BIRTH_FRESH,  /* no predecessor, an empty cell */
-    BIRTH_CRASH,  /* the predecessor died by a signal that its own program causes, and that nobody sent: SEGV, BUS, ABRT,
-                     ILL, FPE, SYS, TRAP; or of the OOM killer; or exited although nobody had told it to */
+    BIRTH_FRESH, /* no predecessor, an empty cell */
+    BIRTH_CRASH, /* the predecessor died by a signal that its own program causes, and that nobody sent: SEGV, BUS, ABRT,
+                    ILL, FPE, SYS, TRAP; or of the OOM killer; or exited although nobody had told it to */
     BIRTH_KILLED, /* the predecessor was killed from outside, by whatever signal: nobody's request is suspect */
-    BIRTH_HANG,   /* the supervisor killed it because it made no turn; signal is SIGSTOP if somebody had stopped it: then
-                     nobody's request is suspect, either */
-    BIRTH_RELOAD, /* it retired for a new configuration */
+    BIRTH_HANG, /* the supervisor killed it because it made no turn; signal is SIGSTOP if somebody had stopped it: then
+                   nobody's request is suspect, either */
+    BIRTH_RELOAD,  /* it retired for a new configuration */
     BIRTH_UPGRADE, /* it retired for a new program */
 };
 enum { BIRTH_CAUSES = BIRTH_UPGRADE + 1 };

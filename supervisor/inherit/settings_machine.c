@@ -1,5 +1,8 @@
-/* settings_machine.c — see settings_check.h: what must hold between values and this machine. A file of its own, so that
- * a worker is linked without what asks for users and directories. */
+/* settings_machine.c — what must hold between values and this machine.
+ *
+ * A file of its own, declared in settings_check.h, so that a worker is linked without what asks for users and
+ * directories.
+ */
 #include "supervisor/inherit/settings_check.h"
 #include "supervisor/inherit/settings_error.h"
 #include "supervisor/inherit/settings_keys.h"

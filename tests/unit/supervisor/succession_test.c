@@ -183,7 +183,8 @@ static void a_workers_own_signals_are_crashes(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
         assert_int_equal(cause(WORKER_SERVING, (struct succession_death){.signal = own[i]}), BIRTH_CRASH);
-        assert_int_equal(cause(WORKER_SERVING, (struct succession_death){.signal = own[i], .sent = true}), BIRTH_KILLED);
+        assert_int_equal(cause(WORKER_SERVING, (struct succession_death){.signal = own[i], .sent = true}),
+                         BIRTH_KILLED);
     }
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         assert_int_equal(cause(WORKER_SERVING, (struct succession_death){.signal = others[i]}), BIRTH_KILLED);
