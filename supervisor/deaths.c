@@ -85,7 +85,7 @@ void deaths_worker(struct supervisor *s, struct worker *w, int status)
     facts.delay_ms = backoff_after(&w->backoff, blame, lived_ms);
     if (facts.delay_ms != 0 && !facts.ending) {
         log_warn("worker %u gen %u: cannot live long (%u times in a row): waiting %u ms before the next", w->slot,
-                 w->generation, w->backoff.crashes, facts.delay_ms);
+                 w->generation, w->backoff.crashes + w->backoff.kills, facts.delay_ms);
     }
     tend_act(s, w, succession_decide(w, EVENT_DIED, &facts));
 }

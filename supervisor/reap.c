@@ -193,9 +193,11 @@ static char process_state(pid_t pid)
 
 bool reap_is_gone(pid_t pid)
 {
+    if (reap_is_ours(pid)) {
+        return false; /* and its end, if it should come before this line, will be told */
+    }
     char state = process_state(pid);
-    bool has_ended = state == 'Z' || state == 'X' || (kill(pid, 0) != 0 && errno == ESRCH);
-    return !reap_is_ours(pid) && (has_ended || is_foreign(pid));
+    return state == 'Z' || state == 'X' || (kill(pid, 0) != 0 && errno == ESRCH) || is_foreign(pid);
 }
 
 bool reap_is_stopped(pid_t pid)

@@ -61,8 +61,11 @@ enum roll_outlook roll_outlook(const struct workers *workers, const struct ledge
     return found ? ROLL_NEXT : outlook_of_obsolete(workers, edition);
 }
 
-bool roll_is_hopeless(uint32_t *crashes, enum backoff_death blame, int64_t lived_ms)
+bool roll_is_hopeless(uint32_t *crashes, enum backoff_death blame, int64_t lived_ms, uint32_t kills)
 {
+    if (blame == BACKOFF_KILL) {
+        return lived_ms < 0 && kills >= BACKOFF_FREE_KILLS;
+    }
     if (blame != BACKOFF_CRASH || lived_ms >= ROLL_TRIAL_MS) {
         return false;
     }
@@ -260,6 +263,8 @@ static void describe(const struct supervisor *s, const struct worker *w, int64_t
         snprintf(text, bytes, "%s", s->said);
     } else if (lived_ms < 0 && w->killed_late != 0) {
         snprintf(text, bytes, "worker %u was not ready within ready_timeout", w->slot);
+    } else if (lived_ms < 0 && w->backoff.kills >= BACKOFF_FREE_KILLS) {
+        snprintf(text, bytes, "worker %u died before it was ready, %u times in a row", w->slot, w->backoff.kills + 1);
     } else if (lived_ms < 0) {
         snprintf(text, bytes, "worker %u died before it was ready: %s", w->slot, how);
     } else {
@@ -285,7 +290,7 @@ void roll_death(struct supervisor *s, const struct worker *w, enum backoff_death
     }
     bool on_trial = s->phase == PHASE_RUNNING && ledger->good.generation != ledger->present.generation &&
                     w->generation == ledger->present.generation;
-    if (on_trial && roll_is_hopeless(&ledger->crashes, blame, lived_ms)) {
+    if (on_trial && roll_is_hopeless(&ledger->crashes, blame, lived_ms, w->backoff.kills)) {
         roll_back(s, reason);
     } else if (on_trial && blame == BACKOFF_CRASH) {
         ledger->calm_ms = clock_now().ms + ROLL_CALM_MS;

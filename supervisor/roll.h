@@ -28,8 +28,9 @@ enum roll_outlook {
 enum roll_outlook roll_outlook(const struct workers *workers, const struct ledger_edition *edition, uint32_t *slot);
 
 /* True if this death, of a worker of an edition on trial, is one too many. *CRASHES counts them. LIVED_MS: -1: it never
- * was ready. */
-bool roll_is_hopeless(uint32_t *crashes, enum backoff_death blame, int64_t lived_ms);
+ * was ready. KILLS: so many before it in this slot were killed from outside, as far as anybody saw (how an orphan ended
+ * that said nothing, nobody did), before they were ready. */
+bool roll_is_hopeless(uint32_t *crashes, enum backoff_death blame, int64_t lived_ms, uint32_t kills);
 
 /* ---- carrying it out ---- */
 

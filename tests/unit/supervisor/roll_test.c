@@ -161,7 +161,7 @@ static void a_crash_before_ready_is_hopeless_at_once(void **state)
 {
     uint32_t crashes = 0;
     (void)state;
-    assert_true(roll_is_hopeless(&crashes, BACKOFF_CRASH, -1));
+    assert_true(roll_is_hopeless(&crashes, BACKOFF_CRASH, -1, 0));
 }
 
 static void young_crashes_are_hopeless_when_there_are_many(void **state)
@@ -169,9 +169,9 @@ static void young_crashes_are_hopeless_when_there_are_many(void **state)
     uint32_t crashes = 0;
     (void)state;
     for (int i = 1; i < ROLL_CRASHES_MAX; i++) {
-        assert_false(roll_is_hopeless(&crashes, BACKOFF_CRASH, 100));
+        assert_false(roll_is_hopeless(&crashes, BACKOFF_CRASH, 100, 0));
     }
-    assert_true(roll_is_hopeless(&crashes, BACKOFF_CRASH, 100));
+    assert_true(roll_is_hopeless(&crashes, BACKOFF_CRASH, 100, 0));
 }
 
 static void kills_and_old_age_are_no_argument_against_an_edition(void **state)
@@ -179,10 +179,13 @@ static void kills_and_old_age_are_no_argument_against_an_edition(void **state)
     uint32_t crashes = 0;
     (void)state;
     for (int i = 0; i < 100; i++) {
-        assert_false(roll_is_hopeless(&crashes, BACKOFF_KILL, -1));
-        assert_false(roll_is_hopeless(&crashes, BACKOFF_KILL, 5));
-        assert_false(roll_is_hopeless(&crashes, BACKOFF_RETIRE, 5));
-        assert_false(roll_is_hopeless(&crashes, BACKOFF_CRASH, ROLL_TRIAL_MS));
+        assert_false(roll_is_hopeless(&crashes, BACKOFF_KILL, -1, 0));
+        assert_false(roll_is_hopeless(&crashes, BACKOFF_KILL, 5, 0));
+        assert_false(roll_is_hopeless(&crashes, BACKOFF_KILL, 5, BACKOFF_FREE_KILLS));
+        assert_false(roll_is_hopeless(&crashes, BACKOFF_KILL, -1, BACKOFF_FREE_KILLS - 1));
+        assert_true(roll_is_hopeless(&crashes, BACKOFF_KILL, -1, BACKOFF_FREE_KILLS)); /* nobody ever gets ready */
+        assert_false(roll_is_hopeless(&crashes, BACKOFF_RETIRE, 5, 0));
+        assert_false(roll_is_hopeless(&crashes, BACKOFF_CRASH, ROLL_TRIAL_MS, 0));
     }
 }
 
