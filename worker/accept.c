@@ -14,6 +14,7 @@
 enum {
     ACCEPTS_PER_TURN = 16, /* then others get their turn: connections here, workers elsewhere */
     REST_MS = 1000,
+    LOOK_MS = 1000,
     SPARE_DESCRIPTORS = 64, /* for files; fewer where there are few */
 };
 
@@ -130,6 +131,17 @@ void accept_some(struct worker *w, int listener)
         if (!accept_one(w, listener)) {
             return;
         }
+    }
+}
+
+void accept_look(struct worker *w)
+{
+    if (!w->accepting || w->now.ms < w->accept_look_ms) {
+        return;
+    }
+    w->accept_look_ms = clock_after(w->now, LOOK_MS).ms;
+    for (size_t i = 0; i < w->birth.listeners_count; i++) {
+        accept_some(w, w->birth.listener_fds[i]);
     }
 }
 

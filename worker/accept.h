@@ -20,6 +20,10 @@ bool accept_has_room(const struct worker *w);
 /* Rest is over, or not: call it once a turn. */
 void accept_resume(struct worker *w);
 
+/* Once a second, whatever the events say: a connection wakes one worker alone, and that one may be stopped, or have no
+ * room. Call it once a turn. */
+void accept_look(struct worker *w);
+
 /* Stop for good: take what waits already, then close the listeners here. */
 void accept_finish(struct worker *w);
 

@@ -64,6 +64,9 @@ static int patience_ms(const struct worker *w)
     if (w->rest_until_ms != 0) {
         until = sooner(until, w->rest_until_ms);
     }
+    if (w->accepting) {
+        until = sooner(until, w->accept_look_ms);
+    }
     if (w->stopping) {
         until = sooner(until, w->stop_deadline.ms);
     }
@@ -104,6 +107,7 @@ static void look_after(struct worker *w)
         sweep_deadlines(w);
     }
     accept_resume(w);
+    accept_look(w);
     handover_resume(w);
     if (w->now.ms >= w->trim_at_ms) {
         trim(w);

@@ -34,7 +34,8 @@ struct worker {
     bool retiring;          /* park at the end of this turn */
     bool stopping;          /* every response is the last of its connection */
     bool accepting;         /* the listeners are in the epoll set */
-    uint64_t rest_until_ms; /* accept rests: out of descriptors or connections */
+    uint64_t rest_until_ms;  /* accept rests: out of descriptors or connections */
+    uint64_t accept_look_ms; /* when the listeners are looked at next, though no event speaks of them */
     struct instant stop_deadline;
     uint32_t descriptors; /* this process's limit; its keeper has some more, so that it can always receive an order */
     int was_in_hand;      /* the descriptor that the predecessor was stepping when it died, -1: none */

@@ -2,6 +2,8 @@
 import os
 import signal
 
+import pytest
+
 import harness
 
 HANG_MS = 200
@@ -26,6 +28,19 @@ def test_clients_of_hung_workers_only_wait(loaded_server):
             server.wait_succeeded(turn % 2, server.kill_worker(turn % 2, signal.SIGSTOP))
     assert server.successions()["hang"] >= 10
     assert judge.figures["longest_pause_ms"] < 15 * HANG_MS
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+def test_a_connection_that_wakes_a_stopped_worker_is_taken_by_another(loaded_server, slot):
+    """It waited until somebody else connected, or the stopped one was found hung."""
+    server = loaded_server(workers=2, hang_timeout="1m")
+    pid = server.workers()[slot]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with server.connect() as client:
+            assert client.get("/1.bin").status == 200
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_worker_with_nothing_to_do_is_not_taken_for_hung(loaded_server):
