@@ -6,6 +6,7 @@
 #include "supervisor/channels.h"
 #include "supervisor/hear.h"
 #include "supervisor/inherit/log.h"
+#include "supervisor/obituary.h"
 #include "supervisor/own_keeper.h"
 #include "supervisor/preview.h"
 #include "supervisor/reap.h"
@@ -14,6 +15,7 @@
 #include "supervisor/tend.h"
 
 #include <signal.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 
 /* W is dead: who keeps its connections now? If it was only on its way, that is its predecessor's keeper; its own one,
@@ -177,9 +179,14 @@ static void died(struct supervisor *s, pid_t pid, int status)
 
 void deaths_miss(struct supervisor *s, pid_t pid)
 {
-    if (pid > 0 && reap_is_gone(pid)) {
-        died(s, pid, REAP_UNKNOWN);
+    if (pid <= 0 || !reap_is_gone(pid)) {
+        return;
     }
+    int status;
+    int process_fd = pidfd_open(pid, 0);
+    bool known = process_fd >= 0 && obituary_read(process_fd, pid, &status);
+    close_fd(&process_fd);
+    died(s, pid, known ? status : REAP_UNKNOWN);
 }
 
 bool deaths_reap(struct supervisor *s)

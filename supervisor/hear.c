@@ -44,7 +44,8 @@ static void hear_forked(struct supervisor *s, struct worker *w, pid_t pid)
 
 static void hear_ready(struct supervisor *s, struct worker *w, const struct report *report, pid_t sender)
 {
-    if (w->pid == 0) {
+    bool awaited = w->state == WORKER_SUCCEEDING || w->state == WORKER_ADOPTING;
+    if (w->pid == 0 && (reap_is_ours(sender) || awaited)) {
         w->pid = sender; /* its keeper did not live to tell us, or has not come to it yet */
     }
     if (sender != w->pid) {
@@ -58,7 +59,9 @@ static void hear_ready(struct supervisor *s, struct worker *w, const struct repo
         tend_event(s, w, EVENT_FORKED); /* the worker was faster than its keeper's report */
     }
     tend_event(s, w, EVENT_READY);
-    deaths_miss(s, sender);
+    if (w->pid == sender) {
+        deaths_miss(s, sender); /* it was ready, and has died since */
+    }
 }
 
 static void hear_cannot(struct supervisor *s, struct worker *w, const struct report *report)

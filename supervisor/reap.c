@@ -1,6 +1,8 @@
 /* reap.c — see reap.h. */
 #include "supervisor/reap.h"
 
+#include "supervisor/obituary.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -116,8 +118,12 @@ static pid_t peek_orphan(int *status)
     if (orphans_epoll < 0 || epoll_wait(orphans_epoll, &event, 1, 0) != 1) {
         return 0;
     }
-    *status = REAP_UNKNOWN;
-    return (pid_t)event.data.u64;
+    pid_t pid = (pid_t)event.data.u64;
+    const struct orphan *orphan = find_orphan(pid);
+    if (orphan == NULL || !obituary_read(orphan->fd, pid, status)) {
+        *status = REAP_UNKNOWN;
+    }
+    return pid;
 }
 
 int reap_orphans(void)

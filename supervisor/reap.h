@@ -1,7 +1,7 @@
 /* reap.h — learns which of our processes ended, and how; and signals them, and nobody else.
  *
  * Ours are our children, and the orphans of a supervisor that died and that we took over from. An orphan is watched
- * through a pidfd, which tells that it has ended, but not how: wait(2) tells that to its parent alone. */
+ * through a pidfd, which tells that it has ended, but not always how (obituary.h). */
 #ifndef PERDURE_REAP_H
 #define PERDURE_REAP_H
 
@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { REAP_UNKNOWN = -1 }; /* in place of a wait status: an orphan has ended */
+enum { REAP_UNKNOWN = -1 }; /* in place of a wait status: an orphan has ended, nobody knows how */
 
 /* The pid of one of ours that has ended and waits to be reaped, and its wait status; 0: none has; -1: there is nobody
  * of ours at all. */
