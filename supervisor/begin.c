@@ -149,6 +149,7 @@ static bool claim(struct supervisor *s, int *exit_code)
         *exit_code = begin_fail(s, "%s", s->control == NULL ? control_error : strerror(errno));
         return false;
     }
+    control_keep(s->control, &s->ledger->control);
     return true;
 }
 

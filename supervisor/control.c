@@ -59,6 +59,7 @@ struct control {
     int listener_fd;
     int epoll_fd;
     int timer_fd;
+    struct control_kept *kept; /* borrowed from the ledger; NULL: nobody is to take over */
     uint64_t next_number;
     bool listening; /* the listener is in the epoll set: there is a free place */
     struct client clients[CONTROL_CLIENTS_MAX];
@@ -121,6 +122,29 @@ static void listener_rest_or_go(struct control *control)
     }
 }
 
+/* ---- what the next image is to find ---- */
+
+/* A note says which descriptor it is about last of all, and is taken back before that is closed. */
+static void note_client(const struct control *control, const struct client *client)
+{
+    struct control_kept_client *note =
+        control->kept != NULL ? &control->kept->clients[client - control->clients] : NULL;
+    /* An answer of several packets is not begun anew behind its own first half. */
+    bool halved = client->state == CLIENT_LISTENING && client->text_bytes > PIECE_BYTES;
+    if (note == NULL) {
+        return;
+    }
+    if (client->state == CLIENT_NONE || halved) {
+        note->fd = -1;
+        return;
+    }
+    note->verb = client->verb;
+    note->flags = client->flags;
+    note->client = client->number;
+    note->asking = client->state == CLIENT_ASKING;
+    __atomic_store_n(&note->fd, client->fd, __ATOMIC_RELEASE);
+}
+
 /* ---- clients ---- */
 
 /* The only place that assigns client->state. */
@@ -135,19 +159,26 @@ static void client_enter(struct control *control, struct client *client, enum cl
     bool is_new = client->state == CLIENT_NONE;
     client->state = next;
     client->deadline = clock_after(clock_now(), CLIENT_PATIENCE_MS);
+    note_client(control, client);
     if (next != CLIENT_NONE) {
         watch(control, is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, client->fd, events[next], client->number);
     }
     timer_arm(control);
 }
 
+/* Its request is taken out of the queue only now. Until it has its answer another image can read it once more; and a
+ * socket that is closed with something unread resets its peer, which would then not see the answer. */
 static void client_forget(struct control *control, struct client *client)
 {
-    epoll_ctl(control->epoll_fd, EPOLL_CTL_DEL, client->fd, NULL);
-    close_one(&client->fd);
+    struct request_packet packet;
+    int fd = client->fd;
+    epoll_ctl(control->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
     free(client->text);
     client->text = NULL;
     client_enter(control, client, CLIENT_NONE);
+    ssize_t ignored = recv(fd, &packet, sizeof packet, MSG_DONTWAIT);
+    (void)ignored;
+    close_one(&client->fd);
     listener_rest_or_go(control);
 }
 
@@ -195,12 +226,12 @@ static void client_accept(struct control *control)
     listener_rest_or_go(control);
 }
 
-/* True if a whole request came. Anything else costs the client its connection. */
+/* True if a whole request came; it stays in the queue. Anything else costs the client its connection. */
 static bool client_read(struct control *control, struct client *client)
 {
     struct request_packet packet;
     /* MSG_TRUNC: a packet that is too long shows its real length. */
-    ssize_t got = recv(client->fd, &packet, sizeof packet, MSG_TRUNC);
+    ssize_t got = recv(client->fd, &packet, sizeof packet, MSG_TRUNC | MSG_PEEK);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return false;
     }
@@ -399,6 +430,11 @@ bool control_owes(struct control *control, uint64_t client)
     return owed != NULL && owed->state == CLIENT_WAITING;
 }
 
+void control_hide(const struct control *control)
+{
+    remove_file(control->run_dir);
+}
+
 void control_close(struct control *control)
 {
     if (control->listener_fd >= 0) {
@@ -417,22 +453,31 @@ void control_close(struct control *control)
     free(control);
 }
 
-/* ---- across an exec ---- */
+/* ---- across images ---- */
 
-void control_keep(const struct control *control, struct control_kept *kept)
+void control_keep_nothing(struct control_kept *kept)
 {
     memset(kept, 0, sizeof *kept);
+    kept->listener_fd = -1;
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        kept->clients[i].fd = -1;
+    }
+}
+
+void control_keep(struct control *control, struct control_kept *kept)
+{
+    control->kept = kept;
     kept->listener_fd = control->listener_fd;
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-        const struct client *client = &control->clients[i];
-        if (client->state == CLIENT_WAITING || client->state == CLIENT_ASKING) {
-            size_t at = kept->clients_count++;
-            kept->clients[at].fd = client->fd;
-            kept->clients[at].verb = client->verb;
-            kept->clients[at].flags = client->flags;
-            kept->clients[at].asking = client->state == CLIENT_ASKING;
-            kept->clients[at].client = client->number;
-        }
+        note_client(control, &control->clients[i]);
+    }
+}
+
+void control_hear_again(struct control *control, uint64_t client)
+{
+    struct client *unanswered = client_find(control, client);
+    if (unanswered != NULL && unanswered->state == CLIENT_WAITING) {
+        client_enter(control, unanswered, CLIENT_ASKING);
     }
 }
 
@@ -445,34 +490,32 @@ static bool is_seqpacket(int fd, int listens)
            getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &length) == 0 && accepts == listens;
 }
 
-/* The client of place AT in KEPT, or its descriptor closed if it is not one. */
-static void client_adopt(struct control *control, const struct control_kept *kept, size_t at)
+/* The client of NOTE, or its descriptor closed if it is not one. */
+static void client_adopt(struct control *control, const struct control_kept_client *note)
 {
-    int fd = kept->clients[at].fd;
-    uint64_t number = kept->clients[at].client;
-    if (!is_seqpacket(fd, 0)) {
+    if (!is_seqpacket(note->fd, 0)) {
         return; /* whatever it is, it is not ours to close */
     }
     struct ucred peer;
-    if (number < TAG_CLIENTS || kept->clients[at].verb >= CONTROL_VERBS || client_find(control, number) != NULL ||
-        !client_is_allowed(fd, &peer)) {
-        close(fd);
+    struct client *client = client_place(control);
+    if (note->client < TAG_CLIENTS || note->client >= UINT64_MAX - CONTROL_CLIENTS_MAX || note->verb >= CONTROL_VERBS ||
+        client_find(control, note->client) != NULL || !client_is_allowed(note->fd, &peer)) {
+        close(note->fd);
         return;
     }
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    struct client *client = client_place(control);
-    *client = (struct client){.fd = fd,
-                              .number = number,
-                              .verb = (enum control_verb)kept->clients[at].verb,
-                              .flags = kept->clients[at].flags,
+    fcntl(note->fd, F_SETFD, FD_CLOEXEC);
+    *client = (struct client){.fd = note->fd,
+                              .number = note->client,
+                              .verb = (enum control_verb)note->verb,
+                              .flags = note->flags,
                               .peer = peer};
-    client_enter(control, client, kept->clients[at].asking != 0 ? CLIENT_ASKING : CLIENT_WAITING);
-    control->next_number = number >= control->next_number ? number + 1 : control->next_number;
+    client_enter(control, client, note->asking != 0 ? CLIENT_ASKING : CLIENT_WAITING);
+    control->next_number = note->client >= control->next_number ? note->client + 1 : control->next_number;
 }
 
 struct control *control_adopt(const char *run_dir, const struct control_kept *kept)
 {
-    if (!is_seqpacket(kept->listener_fd, 1) || kept->clients_count > CONTROL_CLIENTS_MAX) {
+    if (!is_seqpacket(kept->listener_fd, 1)) {
         return NULL;
     }
     struct control *control = control_new(run_dir);
@@ -483,8 +526,8 @@ struct control *control_adopt(const char *run_dir, const struct control_kept *ke
     listen(kept->listener_fd, CONTROL_CLIENTS_MAX);
     fcntl(kept->listener_fd, F_SETFD, FD_CLOEXEC);
     listener_take(control, kept->listener_fd);
-    for (size_t i = 0; i < kept->clients_count; i++) {
-        client_adopt(control, kept, i);
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        client_adopt(control, &kept->clients[i]);
     }
     listener_rest_or_go(control);
     return control;

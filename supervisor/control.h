@@ -69,25 +69,34 @@ bool control_owes(struct control *control, uint64_t client);
  * means done. */
 void control_close(struct control *control);
 
+/* Remove the socket's file already: nobody new is to come. */
+void control_hide(const struct control *control);
+
 /* What must survive an exec in place or the supervisor's death: plain data for the ledger. Clients that are owed an
  * answer keep waiting; those whose request was not read yet are heard by the next image. Descriptors stay
  * close-on-exec; the caller decides what crosses. */
 struct control_kept {
-    int listener_fd;
-    uint32_t clients_count;
-    struct {
-        int fd;
+    int32_t listener_fd;
+    uint32_t spare;
+    struct control_kept_client {
+        int32_t fd; /* -1: this place is free */
         uint32_t verb;
         uint32_t flags;
         uint32_t asking; /* 1: its request was not read yet, so it has no verb */
         uint64_t client;
     } clients[CONTROL_CLIENTS_MAX];
 };
-void control_keep(const struct control *control, struct control_kept *kept);
+void control_keep_nothing(struct control_kept *kept);
+
+/* From now on KEPT, which is borrowed, says at every instant what the next image is to know. */
+void control_keep(struct control *control, struct control_kept *kept);
 
 /* Go on with what another supervisor image kept; takes ownership of the descriptors. What does not add up is closed.
- * NULL if the listener is not one (the caller then opens a new one). The requests of KEPT are not handed out again. */
+ * NULL if the listener is not one (the caller then opens a new one). */
 struct control *control_adopt(const char *run_dir, const struct control_kept *kept);
+
+/* CLIENT was adopted waiting, and nobody knows what for: control_next hands its request out once more. */
+void control_hear_again(struct control *control, uint64_t client);
 
 /* ---- the client, in the verbs ---- */
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -367,4 +368,10 @@ bool identity_wait_gone(const char *run_dir, uint64_t patience_ms)
     timer_set(0);
     close(fd);
     return got == 0;
+}
+
+bool identity_wait_exit(int process_fd, uint64_t patience_ms)
+{
+    struct pollfd exited = {.fd = process_fd, .events = POLLIN};
+    return process_fd < 0 || poll(&exited, 1, patience_ms < INT_MAX ? (int)patience_ms : INT_MAX) == 1;
 }

@@ -54,4 +54,8 @@ int identity_signal(const char *run_dir, int signal_number);
 /* Wait until nobody holds RUN_DIR's lock, at most PATIENCE_MS (0: for ever). False when patience ended first. */
 bool identity_wait_gone(const char *run_dir, uint64_t patience_ms);
 
+/* A process lets go of the lock a moment before it has ended: wait for the end of the one that the pidfd PROCESS_FD
+ * stands for (-1: nobody). False when patience ended first. */
+bool identity_wait_exit(int process_fd, uint64_t patience_ms);
+
 #endif

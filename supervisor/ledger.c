@@ -20,7 +20,8 @@ static void fill(struct ledger *ledger)
     ledger->bytes = sizeof *ledger;
     ledger->present = ledger->good = (struct ledger_edition){.snapshot_fd = -1, .program_fd = -1};
     ledger->lock_fd = ledger->stderr_fd = ledger->error_log_fd = ledger->access_log_fd = -1;
-    ledger->keeper_fd = ledger->control.listener_fd = -1;
+    ledger->keeper_fd = -1;
+    control_keep_nothing(&ledger->control);
     for (size_t i = 0; i < LEDGER_GIFTS_MAX; i++) {
         ledger->gifts[i].fd = -1;
     }
@@ -56,8 +57,8 @@ static bool ledger_adds_up(const struct ledger *ledger)
 {
     return ledger->magic == LEDGER_MAGIC && ledger->version == LEDGER_VERSION && ledger->bytes == sizeof *ledger &&
            ledger->workers.count <= WORKERS_MAX && ledger->command_bytes <= LEDGER_COMMAND_BYTES &&
-           ledger->control.clients_count <= CONTROL_CLIENTS_MAX && ledger->waiters_count <= CONTROL_CLIENTS_MAX &&
-           listeners_add_up(&ledger->listeners) && listeners_add_up(&ledger->next_listeners);
+           ledger->waiters_count <= CONTROL_CLIENTS_MAX && listeners_add_up(&ledger->listeners) &&
+           listeners_add_up(&ledger->next_listeners);
 }
 
 struct ledger *ledger_adopt(int fd)
@@ -115,9 +116,8 @@ void ledger_each_fd(struct ledger *ledger, void (*visit)(int32_t *fd, void *cont
     visit_one(&ledger->error_log_fd, visit, context);
     visit_one(&ledger->access_log_fd, visit, context);
     visit_one(&ledger->control.listener_fd, visit, context);
-    for (size_t i = 0; i < ledger->control.clients_count; i++) {
-        int32_t fd = ledger->control.clients[i].fd;
-        visit_one(&fd, visit, context);
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        visit_one(&ledger->control.clients[i].fd, visit, context);
     }
     for (size_t i = 0; i < ledger->listeners.count; i++) {
         visit_one(&ledger->listeners.all[i].fd, visit, context);

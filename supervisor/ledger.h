@@ -55,8 +55,9 @@ struct ledger_result {
 };
 
 /* Reloads and restarts that were asked for and are done as one. */
+enum { ASKED_ANSWERED = 1 << 30 }; /* last_result says what came of it; who waits is being told */
 struct ledger_asked {
-    uint32_t verbs; /* bits 1 << enum control_verb; 0: nothing was asked for */
+    uint32_t verbs; /* bits 1 << enum control_verb, and ASKED_ANSWERED; 0: nothing was asked for */
     uint32_t count;
     char by[LEDGER_WHO_BYTES]; /* the first who asked, and by which door: "SIGHUP (pid 7, uid 0)" */
 };

@@ -74,10 +74,13 @@ static void answer_waiters(struct supervisor *s, int exit_code, const char *text
     ledger->waiters_count = left;
 }
 
-static void note_result(struct supervisor *s, int exit_code, const char *text)
+void reload_note(struct supervisor *s, int exit_code, const char *text)
 {
     struct ledger *ledger = s->ledger;
     struct ledger_result *result = &ledger->last_result;
+    if ((ledger->asked.verbs & ASKED_ANSWERED) != 0) {
+        return;
+    }
     result->when = clock_wall_seconds();
     result->exit_code = exit_code;
     result->verb = ledger->rolling_verb;
@@ -90,6 +93,7 @@ static void note_result(struct supervisor *s, int exit_code, const char *text)
     if (text != result->text) {
         snprintf(result->text, sizeof result->text, "%s", text);
     }
+    ledger->asked.verbs |= ledger->asked.verbs != 0 ? ASKED_ANSWERED : 0;
 }
 
 /* One line of the log for each line of TEXT. */
@@ -145,7 +149,7 @@ void reload_answer(struct supervisor *s, int exit_code, const char *text)
     struct ledger *ledger = s->ledger;
     char line[STATUS_LINE_BYTES];
     uint32_t due = verbs_still_due(ledger, exit_code);
-    note_result(s, exit_code, text);
+    reload_note(s, exit_code, text);
     log_lines(exit_code, text);
     reload_one_line(text, line, sizeof line);
     notify_ready(getpid(), line);
@@ -265,6 +269,10 @@ void reload_adopt(struct supervisor *s)
     struct ledger *ledger = s->ledger;
     forget_the_gone(s);
     if (ledger->asked.verbs == 0 || ledger->rolling != ROLLING_NOT) {
+        return;
+    }
+    if ((ledger->asked.verbs & ASKED_ANSWERED) != 0) {
+        reload_answer(s, ledger->last_result.exit_code, ledger->last_result.text);
         return;
     }
     /* The image before did not get as far as rolling: once more from the beginning. */

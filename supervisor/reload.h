@@ -32,7 +32,11 @@ bool reload_reaps(struct supervisor *s, pid_t pid);
 /* See to what takes too long. */
 void reload_clock(struct supervisor *s);
 
-/* The reload or restart under way ends with this: tell everybody who waits, the log and systemd. */
+/* What came of the reload or restart under way: into the ledger, before it counts as over, so that an image that takes
+ * over can still tell it. Once is enough. */
+void reload_note(struct supervisor *s, int exit_code, const char *text);
+
+/* The reload or restart under way ends with this: note it, and tell everybody who waits, the log and systemd. */
 void reload_answer(struct supervisor *s, int exit_code, const char *text);
 
 /* The lines of TEXT as one, with "; " between them, for systemd's STATUS=. What does not fit into BYTES (8 at least) is

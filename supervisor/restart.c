@@ -14,7 +14,6 @@ void restart_exec(struct supervisor *s)
     struct ledger *ledger = s->ledger;
     char reason[PATH_MAX + 64];
     preview_drop(s);
-    control_keep(s->control, &ledger->control);
     ledger->restarting = 1;
     image_exec(ledger, s->ledger_fd, ledger->own_path);
     ledger->restarting = 0;

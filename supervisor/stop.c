@@ -1,6 +1,7 @@
 /* stop.c — see stop.h. */
 #include "supervisor/stop.h"
 
+#include "supervisor/identity.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/notify.h"
 #include "supervisor/preview.h"
@@ -119,6 +120,9 @@ bool stop_turn(struct supervisor *s)
     if (reap_peek(&status) < 0) {
         return true;
     }
+    /* Our keeper goes with them: from here on nobody would tidy up after us. */
+    identity_remove_pid(s->ledger->run_dir);
+    control_hide(s->control);
     kill_strangers();
     return false;
 }

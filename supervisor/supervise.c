@@ -288,7 +288,6 @@ static int tend_all(struct supervisor *s)
     }
     hang_check(s);
     own_keeper_turn(s);
-    control_keep(s->control, &s->ledger->control);
     uint64_t told_ms = watchdog_turn(s);
     uint64_t nearest = tend_clock(s);
     nearest = told_ms < nearest ? told_ms : nearest;

@@ -9,7 +9,6 @@
 #include "supervisor/inherit/log.h"
 #include "supervisor/notify.h"
 #include "supervisor/own_keeper.h"
-#include "supervisor/preview.h"
 #include "supervisor/reap.h"
 #include "supervisor/reload.h"
 #include "supervisor/roll.h"
@@ -194,13 +193,24 @@ static void count_roll(struct supervisor *s, struct worker *w)
 
 /* ---- the rest of it ---- */
 
-/* Those who wait for a `diff` are read for anew: the process that read for them spoke to the image before. */
-static void adopt_previews(struct supervisor *s)
+static bool is_waiter(const struct ledger *ledger, uint64_t client)
 {
-    const struct control_kept *kept = &s->ledger->control;
-    for (size_t i = 0; i < kept->clients_count && i < CONTROL_CLIENTS_MAX; i++) {
-        if (kept->clients[i].asking == 0 && kept->clients[i].verb == CONTROL_DIFF) {
-            preview_ask(s, kept->clients[i].client);
+    for (uint32_t i = 0; i < ledger->waiters_count; i++) {
+        if (ledger->waiters[i].client == client) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those who asked, and of whose asking nothing was noted (or it died with the image before, as a `diff` does), are
+ * heard again. */
+static void hear_again(struct supervisor *s)
+{
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        const struct control_kept_client *kept = &s->ledger->control.clients[i];
+        if (kept->fd >= 0 && kept->asking == 0 && !is_waiter(s->ledger, kept->client)) {
+            control_hear_again(s->control, kept->client);
         }
     }
 }
@@ -243,6 +253,8 @@ static bool adopt_control(struct supervisor *s)
         log_error("%s", error);
         return false;
     }
+    control_keep_nothing(&s->ledger->control);
+    control_keep(s->control, &s->ledger->control);
     return true;
 }
 
@@ -298,7 +310,7 @@ bool takeover(struct supervisor *s)
     }
     stop_resume(s);
     reload_adopt(s);
-    adopt_previews(s);
+    hear_again(s);
     s->ledger->images++;
     s->ledger->failures = 0;
     if (died) {

@@ -1,15 +1,13 @@
 /* verbs.c — see verbs.h. Results go to standard output, faults and refusals to standard error. */
 #include "supervisor/verbs.h"
 
-#include "supervisor/control.h"
+#include "supervisor/control_ask.h"
 #include "supervisor/identity.h"
 #include "supervisor/inherit/settings.h"
 #include "supervisor/inherit/snapshot.h"
 #include "supervisor/run_dir.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-    STATUS_PATIENCE_MS = 5000,
+    STATUS_PATIENCE_MS = 7000, /* longer than a dead supervisor's keeper waits for an heir */
     STOP_GRACE_MS = 20000,     /* beyond stop_timeout: killing, reaping, cleaning up */
     STOP_UNKNOWN_MS = 3600000, /* for stop_timeout, when the configuration cannot be read */
 };
@@ -64,7 +62,7 @@ static int ask(const struct command *command, enum control_verb verb, int good_m
     struct run_dir run_dir;
     struct control_answer answer;
     run_dir_find(command->config, &run_dir);
-    enum control_outcome outcome = control_call(run_dir.path, verb, 0, 0, &answer);
+    enum control_outcome outcome = control_ask(run_dir.path, verb, 0, 0, &answer);
     int exit_code = trouble;
     if (outcome == CONTROL_ANSWERED) {
         exit_code = print_answer(&answer, good_max);
@@ -123,7 +121,7 @@ int verb_status(const struct command *command)
     struct control_answer answer;
     run_dir_find(command->config, &run_dir);
     enum control_outcome outcome =
-        control_call(run_dir.path, CONTROL_STATUS, command->json ? CONTROL_JSON : 0, STATUS_PATIENCE_MS, &answer);
+        control_ask(run_dir.path, CONTROL_STATUS, command->json ? CONTROL_JSON : 0, STATUS_PATIENCE_MS, &answer);
     int exit_code;
     if (outcome == CONTROL_ANSWERED) {
         exit_code = print_answer(&answer, 0);
@@ -131,8 +129,10 @@ int verb_status(const struct command *command)
         pid_t pid;
         enum identity_state state = identity_look(run_dir.path, &pid);
         exit_code = IDENTITY_UNKNOWN;
-        if (state == IDENTITY_RUNNING) {
+        if (state == IDENTITY_RUNNING && pid != 0) {
             fprintf(stderr, "perdure: supervisor pid %d holds the lock, but: %s\n", (int)pid, answer.text);
+        } else if (state == IDENTITY_RUNNING) {
+            fprintf(stderr, "perdure: it runs, but the supervisor is dead, and: %s\n", answer.text);
         } else {
             exit_code = say_not_running(command, &run_dir, state, pid);
         }
@@ -157,13 +157,6 @@ static int stop_by_signal(const struct command *command, const struct run_dir *r
     return 1;
 }
 
-/* The lock is let go a moment before the process has ended. */
-static bool await_exit(int process_fd, uint64_t patience_ms)
-{
-    struct pollfd exited = {.fd = process_fd, .events = POLLIN};
-    return process_fd < 0 || poll(&exited, 1, patience_ms < INT_MAX ? (int)patience_ms : INT_MAX) == 1;
-}
-
 static int stop_running(const struct command *command, const struct run_dir *run_dir, pid_t pid)
 {
     struct control_answer answer;
@@ -173,7 +166,7 @@ static int stop_running(const struct command *command, const struct run_dir *run
         patience_ms += run_dir->stop_timeout_ms > 0 ? run_dir->stop_timeout_ms : STOP_UNKNOWN_MS;
     }
     unsigned flags = command->now ? CONTROL_NOW : 0;
-    enum control_outcome outcome = control_call(run_dir->path, CONTROL_STOP, flags, patience_ms, &answer);
+    enum control_outcome outcome = control_ask_stop(run_dir->path, flags, patience_ms, &answer);
     int exit_code = 0;
     switch (outcome) {
     case CONTROL_ANSWERED:
@@ -188,7 +181,8 @@ static int stop_running(const struct command *command, const struct run_dir *run
         break;
     }
     free(answer.text);
-    if (exit_code == 0 && !(identity_wait_gone(run_dir->path, patience_ms) && await_exit(process_fd, patience_ms))) {
+    if (exit_code == 0 &&
+        !(identity_wait_gone(run_dir->path, patience_ms) && identity_wait_exit(process_fd, patience_ms))) {
         fprintf(stderr,
                 "perdure: supervisor pid %d is still there after %llu s; try: perdure stop --now, then kill -9 %d\n",
                 (int)pid, (unsigned long long)patience_ms / 1000, (int)pid);
