@@ -84,14 +84,17 @@ enum control_outcome control_ask_stop(const char *run_dir, unsigned flags, uint6
     for (;;) {
         int process_fd = open_holder(run_dir);
         enum control_outcome outcome = control_call(run_dir, CONTROL_STOP, flags, left_ms(end), answer);
-        bool ended = went(outcome, again);
+        bool ended = went(outcome, again) || outcome == CONTROL_NOBODY;
         bool gone = ended && identity_wait_gone(run_dir, GOING_MS) && identity_wait_exit(process_fd, left_ms(end));
         bool over = clock_since(clock_now(), end) == 0;
         if (process_fd >= 0) {
             close(process_fd);
         }
-        if (!ended || gone || over) {
-            return ended && !gone ? CONTROL_FAILED : ended ? CONTROL_ENDED : outcome;
+        if (gone) {
+            return CONTROL_ENDED;
+        }
+        if (!went(outcome, again) || over) {
+            return outcome == CONTROL_ENDED ? CONTROL_FAILED : outcome;
         }
         again = true;
         free(answer->text);

@@ -48,17 +48,9 @@ struct ledger *ledger_create(int *fd)
     return ledger;
 }
 
-static bool listeners_add_up(const struct listeners *listeners)
-{
-    return listeners->count <= CONTRACT_LISTENERS_MAX;
-}
-
 static bool ledger_adds_up(const struct ledger *ledger)
 {
-    return ledger->magic == LEDGER_MAGIC && ledger->version == LEDGER_VERSION && ledger->bytes == sizeof *ledger &&
-           ledger->workers.count <= WORKERS_MAX && ledger->command_bytes <= LEDGER_COMMAND_BYTES &&
-           ledger->waiters_count <= CONTROL_CLIENTS_MAX && listeners_add_up(&ledger->listeners) &&
-           listeners_add_up(&ledger->next_listeners);
+    return ledger->magic == LEDGER_MAGIC && ledger->version == LEDGER_VERSION && ledger->bytes == sizeof *ledger;
 }
 
 struct ledger *ledger_adopt(int fd)
@@ -119,16 +111,16 @@ void ledger_each_fd(struct ledger *ledger, void (*visit)(int32_t *fd, void *cont
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         visit_one(&ledger->control.clients[i].fd, visit, context);
     }
-    for (size_t i = 0; i < ledger->listeners.count; i++) {
+    for (size_t i = 0; i < ledger->listeners.count && i < CONTRACT_LISTENERS_MAX; i++) {
         visit_one(&ledger->listeners.all[i].fd, visit, context);
     }
-    for (size_t i = 0; i < ledger->next_listeners.count; i++) {
+    for (size_t i = 0; i < ledger->next_listeners.count && i < CONTRACT_LISTENERS_MAX; i++) {
         visit_one(&ledger->next_listeners.all[i].fd, visit, context);
     }
     for (size_t i = 0; i < LEDGER_GIFTS_MAX; i++) {
         visit_one(&ledger->gifts[i].fd, visit, context);
     }
-    for (size_t i = 0; i < ledger->workers.count; i++) {
+    for (size_t i = 0; i < ledger->workers.count && i < WORKERS_MAX; i++) {
         visit_worker(&ledger->workers.all[i], visit, context);
     }
 }

@@ -1,7 +1,9 @@
 /* ledger.h — all that a supervisor must remember, in a memfd that outlives its image.
  *
  * Flat and without pointers. What is not in here, the supervisor may forget. A new image of the supervisor finds the
- * descriptor in LEDGER_VARIABLE and every other descriptor in the ledger; it trusts neither blindly. */
+ * descriptor in LEDGER_VARIABLE and every other descriptor in the ledger; it trusts neither blindly: what does not add up
+ * is dropped with a line in the log, and rebuilt from the system where that can be. ledger_mend.h says so field by field,
+ * ledger_fds.h looks at the descriptors, census.h at the processes. */
 #ifndef PERDURE_LEDGER_H
 #define PERDURE_LEDGER_H
 
@@ -16,7 +18,7 @@
 #define LEDGER_VARIABLE "PERDURE_LEDGER"
 enum {
     LEDGER_MAGIC = 0x50455244,
-    LEDGER_VERSION = 9, /* raised with every change of a structure in here, workers.h or listeners.h */
+    LEDGER_VERSION = 10, /* raised with every change of a structure in here, workers.h or listeners.h */
     LEDGER_RESULT_BYTES = 4096,
     LEDGER_WHO_BYTES = 96,
     LEDGER_COMMAND_BYTES = 4096,
@@ -134,7 +136,8 @@ struct ledger {
 /* Make an empty ledger in a new memfd (close-on-exec). Returns NULL with errno. */
 struct ledger *ledger_create(int *fd);
 
-/* Map the ledger on FD. Returns NULL with errno (EPROTO: it is not a ledger of this version). */
+/* Map the ledger on FD. Returns NULL with errno (EPROTO: it is not a ledger of this version). It may be sick: see
+ * ledger_mend.h. */
 struct ledger *ledger_adopt(int fd);
 
 /* True if the present program can succeed W, whose cell it must be able to read. One that it cannot is succeeded by its

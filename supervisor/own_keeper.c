@@ -2,11 +2,14 @@
 #include "supervisor/own_keeper.h"
 
 #include "supervisor/bequest.h"
+#include "supervisor/census.h"
 #include "supervisor/image.h"
 #include "supervisor/inherit/contract.h"
 #include "supervisor/inherit/log.h"
+#include "supervisor/ledger_mend.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -31,16 +34,43 @@ struct keeping {
 
 /* ---- in the keeper ---- */
 
-static void take_title(const struct ledger *ledger)
+/* How long the arguments of this process are, one behind the other. */
+static size_t arguments_bytes(void)
+{
+    char text[LEDGER_COMMAND_BYTES];
+    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, sizeof text) : 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return length > 0 ? (size_t)length : 0;
+}
+
+static void take_title(void)
 {
     static const char title[] = "perdure: keeper of the supervisor";
+    size_t bytes = arguments_bytes();
     log_name("keeper");
     prctl(PR_SET_NAME, "perdure-keeper");
     /* What ps(1) shows: over the supervisor's arguments, in our copy of its memory. */
-    if (ledger->command_bytes > sizeof title) {
-        memset(program_invocation_name, 0, ledger->command_bytes);
+    if (bytes > sizeof title) {
+        memset(program_invocation_name, 0, bytes);
         memcpy(program_invocation_name, title, sizeof title);
     }
+}
+
+/* Another keeper was made, and this one's supervisor did not live to send it away. A pid that is nobody's is a fault of
+ * the ledger: somebody has to be the keeper. */
+static bool is_replaced(const struct ledger *ledger)
+{
+    pid_t pid = ledger->keeper_pid;
+    int process_fd = pid > 1 && pid != getpid() ? pidfd_open(pid, 0) : -1;
+    struct pollfd end = {.fd = process_fd, .events = POLLIN};
+    bool lives = process_fd >= 0 && poll(&end, 1, 0) == 0;
+    if (process_fd >= 0) {
+        close(process_fd);
+    }
+    return lives;
 }
 
 static bool told_to_leave(int channel_fd)
@@ -126,11 +156,12 @@ static bool bequeath(struct keeping *keeping)
 static void keep(struct keeping *keeping)
 {
     struct ledger *ledger = keeping->ledger;
-    take_title(ledger);
+    take_title();
     while (await_death(keeping)) {
-        if (ledger->keeper_pid != getpid() || (ledger->failures > 0 && !rest(keeping))) {
+        if (is_replaced(ledger) || (ledger->failures > 0 && !rest(keeping))) {
             return;
         }
+        ledger_mend(ledger, clock_now(), clock_now_us());
         if (ledger->failures++ == 0) {
             ledger->died_us = clock_now_us();
         }
@@ -194,14 +225,35 @@ static void dismiss(int32_t *fd)
     }
 }
 
-void own_keeper_begin(struct supervisor *s)
+int32_t own_keeper_begin(struct supervisor *s)
 {
     int32_t former_fd = s->ledger->keeper_fd; /* of the image before this one */
     s->keeper_tried_ms = clock_now().ms;
     if (make(s)) {
+        return former_fd;
+    }
+    log_warn("the supervisor has no keeper: %s; trying again", strerror(errno));
+    return -1;
+}
+
+/* The keeper of a dead supervisor is our parent; no channel to it is left, so it is ended in another way. */
+static void end_parent(void)
+{
+    pid_t parent = getppid();
+    int process_fd = parent > 1 ? pidfd_open(parent, 0) : -1;
+    if (process_fd >= 0 && getppid() == parent && census_is_own_keeper(parent)) {
+        log_warn("ledger: no channel to the former keeper (pid %d) is left: it is killed", (int)parent);
+        pidfd_send_signal(process_fd, SIGKILL, NULL, 0);
+    }
+    close_fd(&process_fd);
+}
+
+void own_keeper_dismiss(struct supervisor *s, int32_t former_fd)
+{
+    if (former_fd >= 0) {
         dismiss(&former_fd);
-    } else {
-        log_warn("the supervisor has no keeper: %s; trying again", strerror(errno));
+    } else if (s->keepers_fds[0] >= 0) {
+        end_parent();
     }
 }
 
@@ -209,7 +261,7 @@ void own_keeper_turn(struct supervisor *s)
 {
     bool wanted = s->phase == PHASE_RUNNING || s->phase == PHASE_STOPPING;
     if (wanted && s->keepers_fds[0] < 0 && clock_now().ms >= s->keeper_tried_ms + RETRY_MS) {
-        own_keeper_begin(s);
+        own_keeper_dismiss(s, own_keeper_begin(s));
     }
 }
 

@@ -12,8 +12,11 @@
 #include <sys/types.h>
 
 /* For a new image: before it makes the first descriptor of its own, for until then its predecessor's keeper has all
- * that the ledger names. */
-void own_keeper_begin(struct supervisor *s);
+ * that the ledger names. Returns our end of that one's channel, -1: none, for own_keeper_dismiss. */
+int32_t own_keeper_begin(struct supervisor *s);
+
+/* Send the predecessor's keeper away. With it go the last descriptors that the ledger does not name. */
+void own_keeper_dismiss(struct supervisor *s, int32_t former_fd);
 
 /* Make the keeper if there is none, and send a predecessor's away; at most one try a second. Call in every turn. */
 void own_keeper_turn(struct supervisor *s);

@@ -1,6 +1,7 @@
 /* reap.c — see reap.h. */
 #include "supervisor/reap.h"
 
+#include "supervisor/census.h"
 #include "supervisor/obituary.h"
 
 #include <errno.h>
@@ -23,7 +24,7 @@ static int status_of(const siginfo_t *child)
 
 /* ---- orphans ---- */
 
-enum { ORPHANS_MAX = 4096, TITLE_BYTES = 32 };
+enum { ORPHANS_MAX = 4096 };
 
 static struct orphan {
     pid_t pid; /* 0: this place is free */
@@ -59,23 +60,6 @@ static void read_text(const char *path, char *text, size_t bytes)
     }
 }
 
-/* What a process was called when it was exec'ed: its arguments begin with that. "": it is in the middle of an exec. */
-static void read_title(pid_t pid, char title[TITLE_BYTES])
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
-    read_text(path, title, TITLE_BYTES);
-}
-
-/* Only a process of this program: what another one does with a pid that was used again is not our business. */
-static bool is_foreign(pid_t pid)
-{
-    static const char ours[] = "perdure: ";
-    char title[TITLE_BYTES];
-    read_title(pid, title);
-    return title[0] != '\0' && strncmp(title, ours, strlen(ours)) != 0;
-}
-
 static bool take_orphan(pid_t pid)
 {
     struct orphan *place = find_orphan(0);
@@ -84,8 +68,8 @@ static bool take_orphan(pid_t pid)
     }
     int fd = place != NULL ? pidfd_open(pid, 0) : -1;
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)pid};
-    /* The title is read while the pidfd is open and the process lives, so it is this process's. */
-    if (fd < 0 || is_foreign(pid) || has_ended(fd) || epoll_ctl(orphans_epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+    /* It is looked at while the pidfd is open and the process lives, so what is seen is of this process. */
+    if (fd < 0 || census_is_foreign(pid) || has_ended(fd) || epoll_ctl(orphans_epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
         if (fd >= 0) {
             close(fd);
         }
@@ -203,7 +187,7 @@ bool reap_is_gone(pid_t pid)
         return false; /* and its end, if it should come before this line, will be told */
     }
     char state = process_state(pid);
-    return state == 'Z' || state == 'X' || (kill(pid, 0) != 0 && errno == ESRCH) || is_foreign(pid);
+    return state == 'Z' || state == 'X' || (kill(pid, 0) != 0 && errno == ESRCH) || census_is_foreign(pid);
 }
 
 bool reap_is_stopped(pid_t pid)

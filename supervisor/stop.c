@@ -79,7 +79,9 @@ void stop_now(struct supervisor *s)
 void stop_resume(struct supervisor *s)
 {
     s->phase = (enum supervisor_phase)s->ledger->phase;
+    uint64_t latest_ms = clock_now().ms + s->settings->stop_timeout_ms;
     if (s->phase == PHASE_STOPPING) {
+        s->ledger->stop_deadline_ms = s->ledger->stop_deadline_ms < latest_ms ? s->ledger->stop_deadline_ms : latest_ms;
         close_listeners(s);
         each_worker(s, stop_worker);
     } else if (s->phase == PHASE_ENDING) {

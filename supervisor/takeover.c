@@ -1,16 +1,21 @@
 /* takeover.c — see takeover.h. */
 #include "supervisor/takeover.h"
 
+#include "supervisor/census.h"
 #include "supervisor/channels.h"
 #include "supervisor/deaths.h"
 #include "supervisor/given.h"
 #include "supervisor/identity.h"
 #include "supervisor/image.h"
 #include "supervisor/inherit/log.h"
+#include "supervisor/inherit/snapshot.h"
+#include "supervisor/ledger_fds.h"
+#include "supervisor/ledger_mend.h"
 #include "supervisor/notify.h"
 #include "supervisor/own_keeper.h"
 #include "supervisor/reap.h"
 #include "supervisor/reload.h"
+#include "supervisor/relog.h"
 #include "supervisor/roll.h"
 #include "supervisor/stop.h"
 #include "supervisor/tend.h"
@@ -24,6 +29,13 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+static void each_worker(struct supervisor *s, void (*visit)(struct supervisor *s, struct worker *w))
+{
+    for (uint32_t i = 0; i < s->ledger->workers.count; i++) {
+        visit(s, &s->ledger->workers.all[i]);
+    }
+}
 
 /* ---- descriptors ---- */
 
@@ -102,10 +114,90 @@ static uint32_t check_listeners(struct listeners *listeners)
         }
     }
     listeners->count = good;
+    memset(&listeners->all[good], 0, (all - good) * sizeof listeners->all[0]);
     return all - good;
 }
 
 /* ---- processes ---- */
+
+/* It was told that it serves, retires, gives or stops: so it has a process, or it has died. */
+static bool runs(const struct worker *w)
+{
+    return w->state == WORKER_SERVING || w->state == WORKER_RETIRING || w->state == WORKER_SHOT ||
+           w->state == WORKER_GIVING || w->state == WORKER_STOPPING;
+}
+
+static void find_worker(struct worker *w)
+{
+    int32_t others[WORKER_LEAVING_MAX + 1] = {w->parked_pid};
+    for (size_t i = 0; i < WORKER_LEAVING_MAX; i++) {
+        others[i + 1] = w->leaving[i].pid;
+    }
+    pid_t found = census_find_worker(w->slot, w->cell_fd, others, WORKER_LEAVING_MAX + 1);
+    if (found != 0 || reap_is_ours(w->pid)) {
+        log_warn("ledger: worker %u is not pid %d: it is pid %d", w->slot, w->pid, found);
+        w->pid = found;
+    }
+}
+
+static void doubt_pid(const struct worker *w, int32_t *pid, bool is)
+{
+    if (!is && reap_is_ours(*pid)) {
+        log_warn("ledger: pid %d belongs to somebody else than worker %u: dropped", *pid, w->slot);
+        *pid = 0;
+    }
+}
+
+/* Its face is in the ledger's descriptor, but a keeper has it, too. */
+static void find_cell(struct worker *w)
+{
+    if (w->cell_fd < 0 && census_is_keeper(w->keeper_pid, w->slot)) {
+        w->cell_fd = census_cell(w->keeper_pid);
+    }
+    if (w->cell_fd < 0 && census_is_worker(w->pid, w->slot, -1)) {
+        w->cell_fd = census_cell(w->pid);
+    }
+    if (w->cell_fd >= 0) {
+        log_warn("ledger: worker %u: its cell is found again", w->slot);
+    }
+}
+
+/* Are they who the ledger says they are? Who has ended is nobody's, and missed in a moment. */
+static void identify(struct supervisor *s, struct worker *w)
+{
+    (void)s;
+    if (runs(w) && w->cell_fd < 0) {
+        find_cell(w);
+    }
+    if (runs(w) && !census_is_worker(w->pid, w->slot, w->cell_fd)) {
+        find_worker(w);
+    }
+    doubt_pid(w, &w->keeper_pid, census_is_keeper(w->keeper_pid, w->slot));
+    doubt_pid(w, &w->next_keeper_pid, census_is_keeper(w->next_keeper_pid, w->slot));
+    doubt_pid(w, &w->parked_pid, census_is_worker(w->parked_pid, w->slot, w->cell_fd));
+    for (size_t i = 0; i < WORKER_LEAVING_MAX; i++) {
+        int32_t *pid = &w->leaving[i].pid;
+        doubt_pid(w, pid, census_is_keeper(*pid, w->slot) || census_is_worker(*pid, w->slot, -1));
+    }
+}
+
+static bool is_on_its_way(const struct worker *w)
+{
+    return w->state == WORKER_STARTING || w->state == WORKER_ADOPTING;
+}
+
+/* Nobody can tell it anything: its keeper, which has all it has, forks one who can be told. This comes before the end
+ * of the former supervisor's keeper, which has the lost channel open still: the worker would see that it ends, and
+ * stop. */
+static void succeed_the_cut_off(struct supervisor *s, struct worker *w)
+{
+    (void)s;
+    bool cut_off = (runs(w) && w->control_fd < 0 && w->keeper_fd >= 0) || (is_on_its_way(w) && w->next_control_fd < 0);
+    if (cut_off && reap_is_ours(w->pid)) {
+        log_warn("worker %u: no channel to pid %d is left: it is killed, to be succeeded", w->slot, w->pid);
+        reap_signal(w->pid, SIGKILL);
+    }
+}
 
 static void miss_the_dead(struct supervisor *s, struct worker *w)
 {
@@ -116,11 +208,9 @@ static void miss_the_dead(struct supervisor *s, struct worker *w)
     deaths_miss(s, w->next_keeper_pid);
     deaths_miss(s, w->parked_pid);
     deaths_miss(s, w->pid);
-    bool runs = w->state == WORKER_SERVING || w->state == WORKER_RETIRING || w->state == WORKER_SHOT ||
-                w->state == WORKER_GIVING || w->state == WORKER_STOPPING;
-    if (runs && w->pid == 0) {
+    if (runs(w) && w->pid == 0) {
         deaths_worker(s, w, REAP_UNKNOWN); /* its death was seen, and what follows from it not begun */
-    } else if ((w->state == WORKER_STARTING || w->state == WORKER_ADOPTING) && w->next_control_fd < 0) {
+    } else if (is_on_its_way(w) && w->next_control_fd < 0 && !reap_is_ours(w->pid)) {
         deaths_worker(s, w, SIGKILL); /* the same of one on its way, or it was never forked */
     }
 }
@@ -171,17 +261,15 @@ static void say_again(struct supervisor *s, struct worker *w)
     }
 }
 
-static void each_worker(struct supervisor *s, void (*visit)(struct supervisor *s, struct worker *w))
-{
-    for (uint32_t i = 0; i < s->ledger->workers.count; i++) {
-        visit(s, &s->ledger->workers.all[i]);
-    }
-}
-
 static void meet(struct supervisor *s, struct worker *w)
 {
     adopt_channels(s, w);
     tend_map_cell(s, w);
+    const struct cell *cell = &s->cells[w->slot];
+    if (runs(w) && cell->header != NULL && cell_layout(cell) != w->layout) {
+        log_warn("ledger: worker %u: layout cannot be %u: its cell says %u", w->slot, w->layout, cell_layout(cell));
+        w->layout = cell_layout(cell);
+    }
 }
 
 static void count_roll(struct supervisor *s, struct worker *w)
@@ -215,13 +303,60 @@ static void hear_again(struct supervisor *s)
     }
 }
 
+/* The program is the one on disk: the one of the ledger is none. */
+static void find_program(struct ledger *ledger)
+{
+    char error[PROGRAM_ERROR_BYTES];
+    if (ledger->own_path[0] == '\0' && program_own_path(ledger->own_path)) {
+        log_warn("ledger: the program is %s", ledger->own_path);
+    }
+    if (ledger->present.program_fd < 0) {
+        ledger->present.program_fd = program_open_worker(ledger->own_path, ledger->worker_path, error);
+        log_warn("ledger: the worker program is the one on disk now: %s",
+                 ledger->present.program_fd >= 0 ? ledger->worker_path : error);
+    }
+}
+
+/* The present configuration; what cannot be read any more is taken from the good edition, and then from the file. */
+static struct settings *find_settings(struct ledger *ledger, char error[SETTINGS_ERROR_BYTES])
+{
+    struct settings *settings = settings_parse(ledger->present.snapshot_fd, error);
+    if (settings == NULL && ledger->good.snapshot_fd >= 0) {
+        log_error("ledger: the present configuration cannot be read: %s; the one before is used", error);
+        ledger->present.snapshot_fd = ledger->good.snapshot_fd;
+        settings = settings_parse(ledger->present.snapshot_fd, error);
+    }
+    if (settings == NULL && !ledger->config_is_text) {
+        log_error("ledger: no configuration can be read: %s; the file is used", error);
+        ledger->present.snapshot_fd = snapshot_take(ledger->config_path, NULL, error);
+        settings = ledger->present.snapshot_fd >= 0 ? settings_parse(ledger->present.snapshot_fd, error) : NULL;
+    }
+    return settings;
+}
+
+/* A good edition that nobody could go back to is none; the present one is as good. */
+static void see_to_good_edition(struct ledger *ledger)
+{
+    bool is_whole = ledger->good.snapshot_fd >= 0 && ledger->good.program_fd >= 0;
+    if (ledger->good.generation != 0 && !is_whole) {
+        log_warn("ledger: generation %u cannot be gone back to any more", ledger->good.generation);
+        ledger->good = ledger->present;
+    }
+}
+
 static bool adopt_settings(struct supervisor *s)
 {
     char error[SETTINGS_ERROR_BYTES];
-    s->settings = settings_parse(s->ledger->present.snapshot_fd, error);
+    s->settings = find_settings(s->ledger, error);
     if (s->settings == NULL || !given_are_meant(s->settings, &s->ledger->listeners)) {
         log_error("the new supervisor cannot read the configuration: %s", error);
         return false;
+    }
+    find_program(s->ledger);
+    see_to_good_edition(s->ledger);
+    if (s->ledger->run_dir[0] == '\0') {
+        snprintf(s->ledger->run_dir, sizeof s->ledger->run_dir, "%s", s->settings->run_dir);
+        log_warn("ledger: run_dir is %s", s->ledger->run_dir);
     }
     char why[PRIVILEGE_ERROR_BYTES];
     if (!privilege_find(s->settings->user, &s->privilege, why)) {
@@ -238,6 +373,13 @@ static bool adopt_ledger(struct supervisor *s)
     if (s->ledger == NULL) {
         log_error("the ledger (descriptor %d) cannot be taken over: %s", s->ledger_fd, strerror(errno));
         return false;
+    }
+    const int ours[] = {s->ledger_fd, s->epoll_fd, s->signal_fd};
+    ledger_mend(s->ledger, clock_now(), clock_now_us());
+    ledger_check_fds(s->ledger, ours, sizeof ours / sizeof ours[0]);
+    ledger_mend(s->ledger, clock_now(), clock_now_us()); /* the states once more, without what was dropped */
+    if (s->ledger->oom_kills > reap_oom_kills()) {
+        s->ledger->oom_kills = reap_oom_kills();
     }
     if (s->ledger->error_log_is_syslog) {
         log_to_syslog();
@@ -263,11 +405,32 @@ static void take_office(struct supervisor *s)
 {
     char error[IDENTITY_ERROR_BYTES];
     if (!identity_adopt(s->ledger->run_dir, s->ledger->lock_fd)) {
-        log_error("the lock of %s is not ours any more", s->ledger->run_dir);
+        pid_t holder = 0;
+        bool taken = identity_take(s->ledger->run_dir, &s->ledger->lock_fd, &holder, error) == IDENTITY_OURS;
+        log_error("the lock of %s was not ours any more: %s", s->ledger->run_dir, taken ? "taken again" : "not taken");
     }
     s->ledger->supervisor_pid = getpid();
     if (identity_write_pid(s->ledger->run_dir, getpid(), error) != 0) {
         log_error("%s", error);
+    }
+}
+
+/* What cannot be opened again goes where our own messages go: without a descriptor nobody could be born. */
+static void reopen_dropped_logs(struct supervisor *s)
+{
+    struct ledger *ledger = s->ledger;
+    char error[LOGS_ERROR_BYTES];
+    if (ledger->stderr_fd < 0 && ledger->foreground != 0) {
+        ledger->stderr_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    }
+    if ((ledger->error_log_fd >= 0 && ledger->access_log_fd >= 0) || relog(s, error) == 0) {
+        return;
+    }
+    if (ledger->error_log_fd < 0) {
+        ledger->error_log_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    }
+    if (ledger->access_log_fd < 0) {
+        ledger->access_log_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     }
 }
 
@@ -296,11 +459,19 @@ bool takeover(struct supervisor *s)
     if (!adopt_ledger(s)) {
         return false;
     }
-    own_keeper_begin(s);
+    int32_t former_keeper_fd = own_keeper_begin(s);
     pid_t former_pid = s->ledger->supervisor_pid;
     bool died = former_pid != getpid();
+    if (!watch_orphans(s)) {
+        return false;
+    }
+    if (died) {
+        each_worker(s, identify);
+        each_worker(s, succeed_the_cut_off);
+    }
+    own_keeper_dismiss(s, former_keeper_fd);
     uint32_t dropped = check_listeners(&s->ledger->listeners) + check_listeners(&s->ledger->next_listeners);
-    if (!adopt_settings(s) || !watch_orphans(s)) {
+    if (!adopt_settings(s)) {
         return false;
     }
     take_office(s);
@@ -324,6 +495,7 @@ bool takeover(struct supervisor *s)
         log_info("a new supervisor has taken over, image %u", s->ledger->images);
     }
     s->ledger->restarting = 0;
+    reopen_dropped_logs(s);
     if (dropped > 0 && s->phase == PHASE_RUNNING) {
         reload_renew(s);
     }

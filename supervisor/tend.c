@@ -213,6 +213,7 @@ static int order_successor(struct supervisor *s, struct worker *w)
 static void succeed(struct supervisor *s, struct worker *w)
 {
     w->generation = ledger_can_adopt(s->ledger, w) ? s->ledger->present.generation : w->generation;
+    w->cause = w->cause != BIRTH_FRESH ? w->cause : BIRTH_KILLED; /* of a sick ledger: a fresh one adopts nothing */
     w->killed_late = w->woken = w->stopped = 0;
     channels_close_next(s, w);
     enter(w, WORKER_SUCCEEDING, s->settings->ready_timeout_ms);

@@ -150,10 +150,11 @@ static int stop_by_signal(const struct command *command, const struct run_dir *r
         fprintf(stderr, "perdure: %s; sent %s instead\n", why, command->now ? "SIGINT" : "SIGTERM");
         return 0;
     }
-    if (errno == ESRCH && identity_look(run_dir->path, NULL) != IDENTITY_RUNNING) {
+    int number = errno;
+    if (number == ESRCH && identity_look(run_dir->path, NULL) != IDENTITY_RUNNING) {
         return 0; /* it went meanwhile */
     }
-    fprintf(stderr, "perdure: cannot stop it: %s; nor by signal: %s\n", why, strerror(errno));
+    fprintf(stderr, "perdure: cannot stop it: %s; nor by signal: %s\n", why, strerror(number));
     return 1;
 }
 
