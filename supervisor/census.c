@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { TITLE_BYTES = 64, LINE_BYTES = 512 };
+enum { TITLE_BYTES = 64, LINE_BYTES = 512, KERNEL_THREAD = 0x00200000 };
 
 static void read_title(pid_t pid, char title[TITLE_BYTES])
 {
@@ -34,36 +34,36 @@ static bool program_of(pid_t pid, struct stat *program)
     return stat(path, program) == 0;
 }
 
-/* A kernel thread has no program; nor has a zombie. */
-static bool has_program(pid_t pid)
-{
-    char path[64];
-    char link[8];
-    snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
-    return readlink(path, link, sizeof link) > 0;
-}
+/* What /proc/PID/stat says behind the name. Everybody may read that, so what it does not say is no proof of anything.
+ */
+struct facts {
+    int parent;
+    unsigned flags; /* of the kernel's struct task_struct */
+};
 
-static pid_t parent_of(pid_t pid)
+static struct facts facts_of(pid_t pid)
 {
     char path[64];
     char text[1024];
-    int parent = 0;
+    struct facts facts = {0};
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     FILE *file = fopen(path, "re");
     const char *name_end = file != NULL && fgets(text, sizeof text, file) != NULL ? strrchr(text, ')') : NULL;
+    if (name_end != NULL) {
+        // NOLINTNEXTLINE(cert-err34-c): the kernel writes numbers
+        (void)sscanf(name_end, ") %*c %d %*d %*d %*d %*d %u", &facts.parent, &facts.flags);
+    }
     if (file != NULL) {
         fclose(file);
     }
-    // NOLINTNEXTLINE(cert-err34-c): the kernel writes numbers
-    return name_end != NULL && sscanf(name_end, ") %*c %d", &parent) == 1 ? parent : 0;
+    return facts;
 }
 
 /* Its parent is a supervisor, and not this one: the parent of an orphan is whoever reaps orphans here. */
-static bool has_another_supervisor(pid_t pid)
+static bool has_another_supervisor(pid_t parent)
 {
     struct stat ours;
     struct stat its;
-    pid_t parent = parent_of(pid);
     return parent > 1 && parent != getpid() && program_of(getpid(), &ours) && program_of(parent, &its) &&
            ours.st_dev == its.st_dev && ours.st_ino == its.st_ino;
 }
@@ -72,10 +72,11 @@ bool census_is_foreign(pid_t pid)
 {
     static const char ours[] = "perdure: ";
     char title[TITLE_BYTES];
+    struct facts facts = facts_of(pid);
     read_title(pid, title);
-    /* "": it is in the middle of an exec. */
-    bool named = title[0] != '\0' ? strncmp(title, ours, strlen(ours)) == 0 : has_program(pid);
-    return !named || has_another_supervisor(pid);
+    /* "": it is in the middle of an exec, or a kernel thread. */
+    bool named = title[0] != '\0' ? strncmp(title, ours, strlen(ours)) == 0 : (facts.flags & KERNEL_THREAD) == 0;
+    return !named || has_another_supervisor(facts.parent);
 }
 
 /* ---- which ---- */
@@ -100,18 +101,17 @@ static bool is_mapping_of(const char *line, ino_t inode)
            number == inode;
 }
 
-static bool maps_cell(pid_t pid, int cell_fd)
+/* False only if it is seen not to: without CAP_SYS_PTRACE nobody may look at another user's process, and a worker that
+ * is wrongly thought dead would get a successor while it serves. */
+static bool may_map_cell(pid_t pid, int cell_fd)
 {
     char path[64];
     char line[LINE_BYTES];
     struct stat cell;
-    if (fstat(cell_fd, &cell) != 0) {
-        return false;
-    }
     snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
-    FILE *file = fopen(path, "re");
-    bool found = false;
-    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+    FILE *file = cell_fd >= 0 && fstat(cell_fd, &cell) == 0 ? fopen(path, "re") : NULL;
+    bool found = file == NULL;
+    while (!found && fgets(line, sizeof line, file) != NULL) {
         found = is_mapping_of(line, cell.st_ino);
     }
     if (file != NULL) {
@@ -122,7 +122,7 @@ static bool maps_cell(pid_t pid, int cell_fd)
 
 bool census_is_worker(pid_t pid, uint32_t slot, int cell_fd)
 {
-    return pid > 1 && has_title(pid, "worker", slot) && (cell_fd < 0 || maps_cell(pid, cell_fd));
+    return pid > 1 && has_title(pid, "worker", slot) && may_map_cell(pid, cell_fd);
 }
 
 bool census_is_keeper(pid_t pid, uint32_t slot)
@@ -149,13 +149,14 @@ static bool is_among(pid_t pid, const int32_t *others, size_t count)
 
 pid_t census_find_worker(uint32_t slot, int cell_fd, const int32_t *others, size_t count)
 {
-    DIR *processes = cell_fd >= 0 ? opendir("/proc") : NULL;
+    DIR *processes = opendir("/proc");
     const struct dirent *entry;
     pid_t found = 0;
     size_t all = 0;
     while (processes != NULL && (entry = readdir(processes)) != NULL) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (pid > 1 && !is_among(pid, others, count) && census_is_worker(pid, slot, cell_fd)) {
+        if (pid > 1 && !is_among(pid, others, count) && census_is_worker(pid, slot, cell_fd) &&
+            !census_is_foreign(pid)) {
             found = pid;
             all++;
         }

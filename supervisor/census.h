@@ -18,7 +18,7 @@ bool census_is_foreign(pid_t pid);
 /* A descriptor of the cell that PID has open, close-on-exec; -1: it has none, or that cannot be. */
 int census_cell(pid_t pid);
 
-/* True if PID is worker SLOT, and has the cell CELL_FD mapped (-1: whichever). */
+/* True if PID is worker SLOT, and has the cell CELL_FD mapped (-1: whichever), as far as we may look. */
 bool census_is_worker(pid_t pid, uint32_t slot, int cell_fd);
 
 /* True if PID is keeper SLOT. It has no cell mapped. */

@@ -283,6 +283,41 @@ static void clients_that_wait_are_carried_over_an_exec(void **state)
     (void)state;
 }
 
+/* The image before read the request, and died before it had noted what comes of it. */
+static void a_request_that_nobody_knows_of_any_more_is_heard_again(void **state)
+{
+    pid_t pid = start_client(CONTROL_DIFF, 0, 1);
+    struct control_request first = await_request();
+    carry_over();
+    struct control_request none;
+    assert_false(control_next(control, &none));
+    control_hear_again(control, first.client);
+    struct control_request again = await_request();
+    assert_int_equal(again.client, first.client);
+    assert_int_equal(again.verb, CONTROL_DIFF);
+    control_reply(control, again.client, 13, "x");
+    assert_int_equal(await_client(pid), 13);
+    (void)state;
+}
+
+/* What is noted about a client is true at every instant, not once in a turn. */
+static void notes_go_with_every_change(void **state)
+{
+    static struct control_kept kept; /* the control has it for its life */
+    control_keep_nothing(&kept);
+    control_keep(control, &kept);
+    assert_int_equal(kept.clients[0].fd, -1);
+    pid_t pid = start_client(CONTROL_RELOAD, 0, 1);
+    struct control_request request = await_request();
+    assert_true(kept.clients[0].fd >= 0);
+    assert_int_equal(kept.clients[0].asking, 0);
+    assert_int_equal(kept.clients[0].verb, CONTROL_RELOAD);
+    control_reply(control, request.client, 14, "x");
+    assert_int_equal(kept.clients[0].fd, -1);
+    assert_int_equal(await_client(pid), 14);
+    (void)state;
+}
+
 /* One that had connected just before a restart was told that the supervisor went. */
 static void clients_that_have_not_asked_yet_are_carried_over_an_exec(void **state)
 {
@@ -352,6 +387,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(more_clients_than_places_wait_their_turn, open_control, close_control),
         cmocka_unit_test_setup_teardown(a_stale_file_is_replaced, open_control, close_control),
         cmocka_unit_test_setup_teardown(clients_that_wait_are_carried_over_an_exec, open_control, close_control),
+        cmocka_unit_test_setup_teardown(a_request_that_nobody_knows_of_any_more_is_heard_again, open_control,
+                                        close_control),
+        cmocka_unit_test_setup_teardown(notes_go_with_every_change, open_control, close_control),
         cmocka_unit_test_setup_teardown(clients_that_have_not_asked_yet_are_carried_over_an_exec, open_control,
                                         close_control),
         cmocka_unit_test_setup_teardown(nonsense_is_not_adopted, open_control, close_control),

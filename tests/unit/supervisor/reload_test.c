@@ -5,7 +5,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -53,9 +56,38 @@ static void no_character_is_cut(void **state)
     (void)state;
 }
 
+/* The image before died when it had noted the result, and had not told everybody: once more, there would be nothing to
+ * do, and that would be told. */
+static void a_result_that_was_noted_is_told_and_nothing_is_done_again(void **state)
+{
+    char error[CONTROL_ERROR_BYTES];
+    char run_dir[] = "/tmp/perdure-reload-test-XXXXXX";
+    struct supervisor *s = calloc(1, sizeof *s);
+    (void)state;
+    assert_non_null(s);
+    assert_non_null(mkdtemp(run_dir));
+    s->ledger = ledger_create(&s->ledger_fd);
+    s->control = control_open(run_dir, error);
+    assert_non_null(s->control);
+    s->ledger->asked = (struct ledger_asked){.verbs = 1U << CONTROL_RELOAD, .count = 1, .by = "me"};
+    reload_note(s, 0, "reloaded: generation 2\n");
+    assert_int_equal(s->ledger->last_result.exit_code, 0);
+    reload_note(s, 1, "something else");
+    reload_adopt(s);
+    assert_int_equal(s->ledger->asked.verbs, 0);
+    assert_int_equal(s->ledger->asked_next.verbs, 0);
+    assert_string_equal(s->ledger->last_result.text, "reloaded: generation 2\n");
+    control_close(s->control);
+    rmdir(run_dir);
+    close(s->ledger_fd);
+    munmap(s->ledger, sizeof *s->ledger);
+    free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_result_that_was_noted_is_told_and_nothing_is_done_again),
         cmocka_unit_test(lines_become_one),
         cmocka_unit_test(what_does_not_fit_is_left_out_whole),
         cmocka_unit_test(no_character_is_cut),
