@@ -1,9 +1,9 @@
 /* ledger.h — all that a supervisor must remember, in a memfd that outlives its image.
  *
  * Flat and without pointers. What is not in here, the supervisor may forget. A new image of the supervisor finds the
- * descriptor in LEDGER_VARIABLE and every other descriptor in the ledger; it trusts neither blindly: what does not add up
- * is dropped with a line in the log, and rebuilt from the system where that can be. ledger_mend.h says so field by field,
- * ledger_fds.h looks at the descriptors, census.h at the processes. */
+ * descriptor in LEDGER_VARIABLE and every other descriptor in the ledger; it trusts neither blindly: what does not add
+ * up is dropped with a line in the log, and rebuilt from the system where that can be. ledger_mend.h says so field by
+ * field, ledger_fds.h looks at the descriptors, census.h at the processes. */
 #ifndef PERDURE_LEDGER_H
 #define PERDURE_LEDGER_H
 

@@ -113,6 +113,7 @@ struct place {
 };
 typedef void visitor(const struct place *place, void *context);
 
+// NOLINTNEXTLINE(readability-non-const-parameter): a place holds it
 static void visit(visitor *see, void *context, int32_t *fd, enum owner owner, enum kind kind, const char *name,
                   uint32_t number)
 {

@@ -201,6 +201,7 @@ static void begin_to_run(struct supervisor *s)
 {
     supervisor_enter(s, PHASE_RUNNING);
     roll_prove(s);
+    own_keeper_turn(s); /* whoever is told that the service answers may kill us in the next instant */
     say_serving(s);
     if (s->ledger->error_log_is_syslog) {
         dup2(s->ledger->error_log_fd, STDERR_FILENO);

@@ -116,6 +116,17 @@ def test_signals_do_afterwards_what_they_did_before(loaded_server):
     harness.wait_until(lambda: not harness.processes_of(server.directory, server.token), server.log)
 
 
+def test_from_the_instant_on_in_which_it_is_said_to_run(loaded_server):
+    """It told its starter first, and made its keeper then."""
+    server = loaded_server()
+    for _ in range(8):
+        server.stop("--now")
+        subprocess.run(server.command("start"), check=True, capture_output=True, env=server.environment())
+        former = pid_file(server)
+        os.kill(former, signal.SIGKILL)
+        harness.wait_until(lambda former=former: is_in_office(server, former), server.log)
+
+
 def test_its_keeper_is_replaced_when_it_is_killed(loaded_server):
     server = loaded_server()
     before, pid = processes(server), server.supervisor_pid()
