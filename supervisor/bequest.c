@@ -1,6 +1,7 @@
 /* bequest.c — see bequest.h. */
 #include "supervisor/bequest.h"
 
+#include "supervisor/estate.h"
 #include "supervisor/image.h"
 #include "supervisor/inherit/contract.h"
 
@@ -29,31 +30,6 @@ struct bequest_piece {
     uint32_t count;
     int32_t numbers[FDS_AT_ONCE];
 };
-
-/* Descriptors and what their numbers are with the keeper. */
-struct estate {
-    size_t count, room;
-    struct {
-        int32_t number;
-        int fd; /* here */
-    } * all;
-};
-
-static bool estate_add(struct estate *estate, int32_t number, int fd)
-{
-    if (estate->count == estate->room) {
-        size_t room = 2 * estate->room + 64;
-        void *longer = reallocarray(estate->all, room, sizeof *estate->all);
-        if (longer == NULL) {
-            return false;
-        }
-        estate->all = longer;
-        estate->room = room;
-    }
-    estate->all[estate->count].number = number;
-    estate->all[estate->count++].fd = fd;
-    return true;
-}
 
 /* RUN_DIR/keeper.sock; through the directory's descriptor when the path is too long for a socket's name. */
 static bool socket_name(const char *run_dir, struct sockaddr_un *name)
@@ -203,27 +179,6 @@ static bool receive_all(int fd, struct bequest_head *head, struct estate *estate
     return true;
 }
 
-/* Give each descriptor the number that it has in the ledger. One that is in another's place makes way first; dup(2)
- * takes a free number, so what has its place keeps it. */
-static bool settle(struct estate *estate)
-{
-    for (size_t i = 0; i < estate->count; i++) {
-        int32_t number = estate->all[i].number;
-        for (size_t j = i + 1; j < estate->count; j++) {
-            if (estate->all[j].fd == number) {
-                estate->all[j].fd = fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-            }
-        }
-        if (estate->all[i].fd != number) {
-            if (estate->all[i].fd < 0 || dup3(estate->all[i].fd, number, O_CLOEXEC) < 0) {
-                return false;
-            }
-            close(estate->all[i].fd);
-        }
-    }
-    return true;
-}
-
 bool bequest_take(const char *run_dir, bool foreground, void (*ready)(void *context), void *context)
 {
     struct bequest_head head;
@@ -237,7 +192,7 @@ bool bequest_take(const char *run_dir, bool foreground, void (*ready)(void *cont
     if (received) {
         ready(context);
     }
-    struct ledger *ledger = received && settle(&estate) ? ledger_adopt(head.ledger_fd) : NULL;
+    struct ledger *ledger = received && estate_settle(&estate) ? ledger_adopt(head.ledger_fd) : NULL;
     free(estate.all);
     if (ledger == NULL) {
         return false;
