@@ -7,6 +7,8 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import harness  # noqa: E402  (found by the line above)
+import systemd  # noqa: E402
+import systemd_machine  # noqa: E402
 
 
 def pytest_configure(config):
@@ -54,3 +56,18 @@ def loaded_server(make_server):
         return server.start()
 
     return make
+
+
+@pytest.fixture
+def machine():
+    """A booted systemd with perdure installed, and files to serve."""
+    try:
+        made = systemd_machine.Machine()
+    except systemd.Refused as fault:
+        pytest.skip(str(fault))
+    with made:
+        made.install()
+        yield made
+        print(made.journal())
+        for words in harness.NEVER_IN_A_LOG:
+            assert words not in made.journal()
