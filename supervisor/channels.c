@@ -1,6 +1,7 @@
 /* channels.c — see channels.h. */
 #include "supervisor/channels.h"
 
+#include "supervisor/fd_store.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/reap.h"
 
@@ -104,6 +105,8 @@ bool channels_open_next(struct supervisor *s, struct worker *w, int ends[2])
     ends[1] = keeper[1];
     if (watch_add(s, control[0], EPOLLIN, WATCH_SLOT, w->slot) &&
         watch_add(s, keeper[0], EPOLLIN, WATCH_SLOT, w->slot)) {
+        fd_store_add(s, control[0]);
+        fd_store_add(s, keeper[0]);
         return true;
     }
     close(ends[0]);

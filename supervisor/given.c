@@ -2,6 +2,7 @@
  */
 #include "supervisor/given.h"
 
+#include "supervisor/fd_store.h"
 #include "supervisor/inherit/address.h"
 
 #include <errno.h>
@@ -29,18 +30,6 @@ static int number_in(const char *variable)
     errno = 0;
     long number = strtol(text, &end, 10);
     return errno == 0 && *end == '\0' && number <= INT_MAX ? (int)number : 0;
-}
-
-/* The INDEXth of NAMES, which colons separate; "" if there is none. */
-static void name_at(const char *names, int index, char name[NAME_BYTES])
-{
-    while (index > 0 && names != NULL) {
-        names = strchr(names, ':');
-        names = names != NULL ? names + 1 : NULL;
-        index--;
-    }
-    int length = names != NULL ? (int)strcspn(names, ":") : 0;
-    snprintf(name, NAME_BYTES, "%.*s", length, names != NULL ? names : "");
 }
 
 /* The address that FD is bound to, or why it is of no use. */
@@ -78,11 +67,15 @@ static void prepare(int fd, const struct address *address)
     }
 }
 
-static void take_one(struct listeners *given, int fd, const char *name)
+static void take_one(int fd, const char *name, void *context)
 {
+    struct listeners *given = context;
     struct address address;
-    const char *fault = look_at(fd, given, &address);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (fd_store_serial(name) != 0) {
+        return;
+    }
+    const char *fault = look_at(fd, given, &address);
     if (fault != NULL) {
         fprintf(stderr, "perdure: warning: LISTEN_FDS: descriptor %d%s%s%s %s; it is left alone\n", fd,
                 name[0] != '\0' ? " (" : "", name, name[0] != '\0' ? ")" : "", fault);
@@ -94,19 +87,32 @@ static void take_one(struct listeners *given, int fd, const char *name)
     snprintf(listener->address, sizeof listener->address, "%s", address.text);
 }
 
-void given_take(struct listeners *given)
+void given_each(void (*visit)(int fd, const char *name, void *context), void *context)
 {
-    static const char *const variables[] = {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"};
-    memset(given, 0, sizeof *given);
+    const char *names = getenv("LISTEN_FDNAMES");
     int count = number_in("LISTEN_PID") == getpid() ? number_in("LISTEN_FDS") : 0;
     for (int i = 0; i < count && i < INT_MAX - FIRST_FD && fcntl(FIRST_FD + i, F_GETFD) >= 0; i++) {
         char name[NAME_BYTES];
-        name_at(getenv("LISTEN_FDNAMES"), i, name);
-        take_one(given, FIRST_FD + i, name);
+        size_t length = names != NULL ? strcspn(names, ":") : 0;
+        snprintf(name, sizeof name, "%.*s", (int)length, names != NULL ? names : "");
+        visit(FIRST_FD + i, name, context);
+        names = names != NULL && names[length] == ':' ? names + length + 1 : NULL;
     }
+}
+
+void given_forget(void)
+{
+    static const char *const variables[] = {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"};
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
         unsetenv(variables[i]);
     }
+}
+
+void given_take(struct listeners *given)
+{
+    memset(given, 0, sizeof *given);
+    given_each(take_one, given);
+    given_forget();
 }
 
 int given_last_fd(const struct listeners *given)

@@ -9,9 +9,17 @@
 
 #include <stdbool.h>
 
+/* Call VISIT with each descriptor that is given to this process (LISTEN_PID), and its name (LISTEN_FDNAMES, "": none),
+ * until given_take. */
+void given_each(void (*visit)(int fd, const char *name, void *context), void *context);
+
 /* Take the sockets if LISTEN_PID is this process, and remove the variables from the environment: they are meant for
- * nobody else. What is of no use is left alone, with a warning on standard error. Call first of all, once. */
+ * nobody else. What is of no use is left alone, with a warning on standard error; what we had stored ourselves
+ * (fd_store.h), without one. Call first of all, once. */
 void given_take(struct listeners *given);
+
+/* Remove the variables: for an image that has what was given from the one before it. */
+void given_forget(void);
 
 /* The highest descriptor in GIVEN; 2 if there is none. */
 int given_last_fd(const struct listeners *given);

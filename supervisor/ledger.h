@@ -8,6 +8,7 @@
 #define PERDURE_LEDGER_H
 
 #include "supervisor/control.h"
+#include "supervisor/fd_store.h"
 #include "supervisor/listeners.h"
 #include "supervisor/workers.h"
 
@@ -18,7 +19,7 @@
 #define LEDGER_VARIABLE "PERDURE_LEDGER"
 enum {
     LEDGER_MAGIC = 0x50455244,
-    LEDGER_VERSION = 10, /* raised with every change of a structure in here, workers.h or listeners.h */
+    LEDGER_VERSION = 11, /* raised with every change of a structure in here, workers.h or listeners.h */
     LEDGER_RESULT_BYTES = 4096,
     LEDGER_WHO_BYTES = 96,
     LEDGER_COMMAND_BYTES = 4096,
@@ -131,6 +132,7 @@ struct ledger {
     char command[LEDGER_COMMAND_BYTES]; /* the command line, as in /proc/self/cmdline, for the next image */
     uint32_t command_bytes;
     uint32_t spare2;
+    struct fd_store fd_store; /* what the service manager has of all this */
 };
 
 /* Make an empty ledger in a new memfd (close-on-exec). Returns NULL with errno. */

@@ -371,6 +371,11 @@ static void mend_names(struct mending *m, struct ledger *ledger)
     mend_path(m, ledger->own_path, "own_path");
     mend_path(m, ledger->worker_path, "worker_path");
     mend_text(m, ledger->config_path, sizeof ledger->config_path, "config_path");
+    struct fd_store *store = &ledger->fd_store;
+    mend_number(m, &store->present, store->present <= 1, 0, "fd_store.present");
+    for (size_t i = 0; i < 2; i++) {
+        mend_number(m, &store->lists[i].count, store->lists[i].count <= FD_STORE_MAX, 0, "fd_store.lists.count");
+    }
     mend_number(m, &ledger->command_bytes, ledger->command_bytes <= LEDGER_COMMAND_BYTES, 0, "command_bytes");
     ledger->command[LEDGER_COMMAND_BYTES - 1] = '\0'; /* whatever long command line it was */
 }

@@ -32,16 +32,49 @@ static socklen_t socket_name(struct sockaddr_un *name)
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 }
 
+/* Send STATE, with FD unless that is -1. */
+static bool send_to(int socket_fd, const struct sockaddr_un *name, socklen_t length, const char *state, int fd)
+{
+    union {
+        struct cmsghdr aligned;
+        char bytes[CMSG_SPACE(sizeof fd)];
+    } ancillary = {0};
+    struct iovec piece = {.iov_base = (void *)(uintptr_t)state, .iov_len = strlen(state)};
+    struct msghdr packet = {
+        .msg_name = (void *)(uintptr_t)name, .msg_namelen = length, .msg_iov = &piece, .msg_iovlen = 1};
+    if (fd >= 0) {
+        packet.msg_control = ancillary.bytes;
+        packet.msg_controllen = sizeof ancillary.bytes;
+        *CMSG_FIRSTHDR(&packet) =
+            (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof fd)};
+        memcpy(CMSG_DATA(CMSG_FIRSTHDR(&packet)), &fd, sizeof fd);
+    }
+    return sendmsg(socket_fd, &packet, MSG_NOSIGNAL) >= 0;
+}
+
+/* True if there is a manager and it was told. Waits as long as PATIENCE_MS for it to read; 0: not at all. */
+static bool tell_with(const char *state, int fd, unsigned patience_ms)
+{
+    struct sockaddr_un name;
+    const struct timeval patience = {.tv_sec = patience_ms / 1000, .tv_usec = patience_ms % 1000 * 1000};
+    socklen_t length = socket_name(&name);
+    int flags = SOCK_DGRAM | SOCK_CLOEXEC | (patience_ms == 0 ? SOCK_NONBLOCK : 0);
+    int socket_fd = length > 0 ? socket(AF_UNIX, flags, 0) : -1;
+    if (socket_fd < 0) {
+        return false;
+    }
+    bool told = setsockopt(socket_fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
+                send_to(socket_fd, &name, length, state, fd);
+    int saved = errno;
+    close(socket_fd);
+    errno = saved;
+    return told;
+}
+
 /* A notification that cannot be sent is not worth stopping for. */
 static void tell(const char *state)
 {
-    struct sockaddr_un name;
-    socklen_t length = socket_name(&name);
-    int fd = length > 0 ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
-    if (fd >= 0) {
-        sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&name, length);
-        close(fd);
-    }
+    (void)tell_with(state, -1, 0);
 }
 
 /* One variable a line is the protocol, so a line end in TEXT would start another variable. Those at the end go. */
@@ -113,4 +146,23 @@ uint64_t notify_watchdog_interval_ms(void)
 void notify_watchdog(void)
 {
     tell("WATCHDOG=1");
+}
+
+size_t notify_store_room(void)
+{
+    return getenv("NOTIFY_SOCKET") != NULL ? number_in("FDSTORE") : 0;
+}
+
+bool notify_store(int fd, const char *name)
+{
+    char state[STATE_BYTES];
+    snprintf(state, sizeof state, "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+    return tell_with(state, fd, 0);
+}
+
+bool notify_unstore(const char *name, unsigned patience_ms)
+{
+    char state[STATE_BYTES];
+    snprintf(state, sizeof state, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+    return tell_with(state, -1, patience_ms);
 }

@@ -5,6 +5,8 @@
 #ifndef PERDURE_NOTIFY_H
 #define PERDURE_NOTIFY_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -26,5 +28,17 @@ uint64_t notify_watchdog_interval_ms(void);
 
 /* WATCHDOG=1. */
 void notify_watchdog(void);
+
+/* How many descriptors the manager keeps for the service when its processes die (FDSTORE); 0: none. systemd says that
+ * itself from version 254 on; before, the unit has to. */
+size_t notify_store_room(void);
+
+/* FDSTORE=1: keep a copy of FD under NAME, whatever happens at its other end (FDPOLL=0). False with errno when it could
+ * not be sent: EAGAIN when the manager has much to read. */
+bool notify_store(int fd, const char *name);
+
+/* FDSTOREREMOVE=1: close what is kept under NAME. Waits as long as PATIENCE_MS for the manager to read. False as above.
+ */
+bool notify_unstore(const char *name, unsigned patience_ms);
 
 #endif

@@ -165,9 +165,13 @@ static void keep(struct keeping *keeping)
         if (ledger->failures++ == 0) {
             ledger->died_us = clock_now_us();
         }
-        if (!ledger->foreground || !bequeath(keeping)) {
-            succeed(keeping);
+        if (ledger->foreground && bequeath(keeping)) {
+            continue;
         }
+        if (ledger->keeper_pid != getpid()) {
+            return; /* the manager's next process had it all from the manager's store meanwhile */
+        }
+        succeed(keeping);
     }
 }
 

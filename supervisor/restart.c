@@ -1,6 +1,7 @@
 /* restart.c — see restart.h. */
 #include "supervisor/restart.h"
 
+#include "supervisor/fd_store.h"
 #include "supervisor/image.h"
 #include "supervisor/preview.h"
 #include "supervisor/roll.h"
@@ -14,6 +15,7 @@ void restart_exec(struct supervisor *s)
     struct ledger *ledger = s->ledger;
     char reason[PATH_MAX + 64];
     preview_drop(s);
+    (void)fd_store_turn(s); /* the new image is to find itself in step */
     ledger->restarting = 1;
     image_exec(ledger, s->ledger_fd, ledger->own_path);
     ledger->restarting = 0;

@@ -1,6 +1,7 @@
 /* serve.c — see serve.h. It writes a configuration and hands it to the same supervisor that all verbs have. */
 #include "supervisor/serve.h"
 
+#include "supervisor/fd_store.h"
 #include "supervisor/given.h"
 #include "supervisor/supervise.h"
 
@@ -231,6 +232,7 @@ static struct command with_given(const struct command *command, const struct lis
 int serve_directory(const struct command *command)
 {
     struct listeners given;
+    fd_store_resume();
     given_take(&given);
     struct command meant = with_given(command, &given);
     char *root = realpath(command->directory, NULL);

@@ -1,6 +1,7 @@
 /* start.c — see start.h. */
 #include "supervisor/start.h"
 
+#include "supervisor/fd_store.h"
 #include "supervisor/given.h"
 #include "supervisor/identity.h"
 #include "supervisor/inherit/settings.h"
@@ -57,6 +58,7 @@ static bool is_running(const struct settings *settings, FILE *out)
 int start_in_foreground(const struct command *command)
 {
     struct listeners given;
+    fd_store_resume();
     given_take(&given);
     struct settings *settings = load(command->config, &given);
     if (settings == NULL) {

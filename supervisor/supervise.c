@@ -7,6 +7,7 @@
 
 #include "supervisor/begin.h"
 #include "supervisor/deaths.h"
+#include "supervisor/fd_store.h"
 #include "supervisor/hang.h"
 #include "supervisor/hear.h"
 #include "supervisor/image.h"
@@ -291,6 +292,8 @@ static int tend_all(struct supervisor *s)
     own_keeper_turn(s);
     uint64_t told_ms = watchdog_turn(s);
     uint64_t nearest = tend_clock(s);
+    uint64_t stored_ms = fd_store_turn(s); /* of what all the others have done */
+    nearest = stored_ms < nearest ? stored_ms : nearest;
     nearest = told_ms < nearest ? told_ms : nearest;
     nearest = mend_ms < nearest ? mend_ms : nearest;
     nearest = proven_ms < nearest ? proven_ms : nearest;
@@ -379,6 +382,7 @@ static int run_until_stopped(struct supervisor *s)
     } else {
         log_info("stopped");
     }
+    fd_store_empty(s->ledger);
     begin_undo(s);
     return s->failed ? 1 : 0;
 }

@@ -369,6 +369,7 @@ static bool adopt_settings(struct supervisor *s)
 static bool adopt_ledger(struct supervisor *s)
 {
     s->ledger_fd = image_ledger_fd();
+    given_forget();
     s->ledger = ledger_adopt(s->ledger_fd);
     if (s->ledger == NULL) {
         log_error("the ledger (descriptor %d) cannot be taken over: %s", s->ledger_fd, strerror(errno));
@@ -380,6 +381,9 @@ static bool adopt_ledger(struct supervisor *s)
     ledger_mend(s->ledger, clock_now(), clock_now_us()); /* the states once more, without what was dropped */
     if (s->ledger->oom_kills > reap_oom_kills()) {
         s->ledger->oom_kills = reap_oom_kills();
+    }
+    if (s->ledger->error_log_fd >= 0) {
+        dup2(s->ledger->error_log_fd, STDERR_FILENO); /* an heir comes with that of its manager */
     }
     if (s->ledger->error_log_is_syslog) {
         log_to_syslog();

@@ -8,6 +8,7 @@
 #include "supervisor/bury.h"
 #include "supervisor/channels.h"
 #include "supervisor/deaths.h"
+#include "supervisor/fd_store.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/reap.h"
 #include "supervisor/spawn.h"
@@ -89,7 +90,11 @@ static bool make_cell(struct supervisor *s, struct worker *w)
     drop_cell(s, w);
     w->cell_slots = spawn_descriptors(s->settings->connections);
     w->cell_fd = cell_create(w->cell_slots);
-    return w->cell_fd >= 0 && cell_look(&s->cells[w->slot], w->cell_fd) == 0;
+    if (w->cell_fd < 0 || cell_look(&s->cells[w->slot], w->cell_fd) != 0) {
+        return false;
+    }
+    fd_store_add(s, w->cell_fd);
+    return true;
 }
 
 /* ---- the acts ---- */
