@@ -4,10 +4,13 @@
 #include "supervisor/inherit/clock.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -79,12 +82,37 @@ static bool answer_append(struct control_answer *answer, size_t *bytes, const ch
     return true;
 }
 
-static enum control_outcome call_receive(int fd, struct instant end, struct control_answer *answer)
+/* systemd runs its ExecReload= with MAINPID, and starts nobody in that one's place before the command is over: who
+ * waited for an answer then would wait for ever. Returns a descriptor that is readable when the main process is gone;
+ * -1: this is no such command. */
+static int watch_main(void)
+{
+    const char *text = getenv("MAINPID");
+    long pid = text != NULL ? strtol(text, NULL, 10) : 0;
+    return pid > 0 && pid <= INT_MAX ? pidfd_open((pid_t)pid, 0) : -1;
+}
+
+/* Wait until FD is readable or END has come. False if the main process went first. */
+static bool await_answer(int fd, int main_fd, struct instant end)
+{
+    struct pollfd watched[] = {{.fd = fd, .events = POLLIN}, {.fd = main_fd, .events = POLLIN}};
+    int ready;
+    do {
+        uint64_t left_ms = clock_since(clock_now(), end);
+        ready = poll(watched, 2, end.ms == UINT64_MAX ? -1 : (int)(left_ms < INT_MAX ? left_ms : INT_MAX));
+    } while (ready < 0 && errno == EINTR);
+    return ready <= 0 || watched[0].revents != 0;
+}
+
+static enum control_outcome call_receive(int fd, int main_fd, struct instant end, struct control_answer *answer)
 {
     char packet[sizeof(struct reply_head) + PIECE_BYTES];
     size_t bytes = 0;
     for (;;) {
         struct reply_head head;
+        if (main_fd >= 0 && !await_answer(fd, main_fd, end)) {
+            return say(answer, CONTROL_ENDED, "the supervisor died before it answered; the next one goes on with it");
+        }
         limit_wait(fd, SO_RCVTIMEO, end);
         ssize_t got = recv(fd, packet, sizeof packet, 0);
         if (got < 0 && errno == EINTR) {
@@ -124,7 +152,12 @@ static enum control_outcome call(int fd, const char *run_dir, const struct reque
                    ? say(answer, CONTROL_ENDED, "the supervisor closed the connection")
                    : say(answer, CONTROL_FAILED, "cannot ask the supervisor: %s", strerror(errno));
     }
-    return call_receive(fd, end, answer);
+    int main_fd = watch_main();
+    outcome = call_receive(fd, main_fd, end, answer);
+    if (main_fd >= 0) {
+        close(main_fd);
+    }
+    return outcome;
 }
 
 enum control_outcome control_call(const char *run_dir, enum control_verb verb, unsigned flags, uint64_t patience_ms,

@@ -6,6 +6,7 @@ import threading
 import time
 
 import harness
+import pytest
 import systemd
 from systemd_machine import UNIT, marks
 
@@ -169,6 +170,31 @@ def test_both_killed_during_a_reload_cost_nobody_anything(machine):
             assert machine.perdure("reload").stdout == "identical, nothing to do\n"
     assert listeners(machine) == sockets and machine.state()["NRestarts"] == "12"
     wait_in_step(machine)
+    assert machine.systemctl("stop", UNIT).returncode == 0
+    machine.assert_nothing_left()
+
+
+@pytest.mark.parametrize("victims", [1, 2], ids=["supervisor", "both"])
+def test_killed_during_a_reload_by_systemd_another_is_started_at_once(machine, victims):
+    """systemd starts nobody while ExecReload= runs, and may answer such a death with ExecStop=: neither holds it up."""
+    machine.start()
+    main, pids = machine.main_pid(), pair(machine)
+    worker = machine.outer(machine.status()["workers"][0]["pid"])
+    results = []
+    with machine.judge():
+        os.kill(worker, signal.SIGSTOP)  # the reload gets no further than to this one
+        machine.configure("idle_timeout = 30s")
+        reload = threading.Thread(target=lambda: results.append(machine.systemctl("reload", UNIT)))
+        reload.start()
+        harness.wait_until(lambda: machine.status()["supervisor"]["rolling"], machine.status)
+        kill_at_once(pids[:victims])
+        os.kill(worker, signal.SIGCONT)
+        reload.join()
+        machine.wait_restarted(main)
+        assert machine.perdure("reload").stdout == "identical, nothing to do\n"
+    assert "supervisor died before it answered" in machine.journal(UNIT) and results[0].returncode != 0
+    assert told_of_store(machine) == victims - 1 and machine.state()["NRestarts"] == "1"
+    assert "stopping" not in machine.journal(UNIT)
     assert machine.systemctl("stop", UNIT).returncode == 0
     machine.assert_nothing_left()
 
