@@ -124,7 +124,9 @@ def test_after_a_restart_what_is_new_is_stored_and_what_was_is_not(machine):
             kill_both(machine)
             assert incarnations(machine) == before
     wait_in_step(machine, count)
-    for worker, _ in before:
+    machine.kill(signal.SIGTTIN)
+    harness.wait_until(lambda: len(incarnations(machine)) == 3 and machine.is_serving(), machine.status)
+    for worker, _ in incarnations(machine):
         assert b"LISTEN_" not in harness.read_proc(machine.outer(worker), "environ")
 
 
@@ -174,9 +176,19 @@ def test_both_killed_during_a_reload_cost_nobody_anything(machine):
     machine.assert_nothing_left()
 
 
+def reload_by_systemd(machine):
+    return machine.systemctl("reload", UNIT).returncode
+
+
+def reload_by_perdure(machine):
+    return machine.perdure("reload").returncode
+
+
 @pytest.mark.parametrize("victims", [1, 2], ids=["supervisor", "both"])
-def test_killed_during_a_reload_by_systemd_another_is_started_at_once(machine, victims):
-    """systemd starts nobody while ExecReload= runs, and may answer such a death with ExecStop=: neither holds it up."""
+@pytest.mark.parametrize("asked", [reload_by_systemd, reload_by_perdure])
+def test_killed_during_a_reload_another_is_started_at_once(machine, asked, victims):
+    """systemd starts nobody while ExecReload= runs, and answers a death while RELOADING=1 holds with ExecStop=: neither
+    holds the next one up. Who asked systemd is told of a failure; who asked perdure hears of the next one's success."""
     machine.start()
     main, pids = machine.main_pid(), pair(machine)
     worker = machine.outer(machine.status()["workers"][0]["pid"])
@@ -184,15 +196,16 @@ def test_killed_during_a_reload_by_systemd_another_is_started_at_once(machine, v
     with machine.judge():
         os.kill(worker, signal.SIGSTOP)  # the reload gets no further than to this one
         machine.configure("idle_timeout = 30s")
-        reload = threading.Thread(target=lambda: results.append(machine.systemctl("reload", UNIT)))
+        reload = threading.Thread(target=lambda: results.append(asked(machine)))
         reload.start()
         harness.wait_until(lambda: machine.status()["supervisor"]["rolling"], machine.status)
         kill_at_once(pids[:victims])
         os.kill(worker, signal.SIGCONT)
-        reload.join()
         machine.wait_restarted(main)
+        reload.join()
         assert machine.perdure("reload").stdout == "identical, nothing to do\n"
-    assert "supervisor died before it answered" in machine.journal(UNIT) and results[0].returncode != 0
+    assert ("supervisor died before it answered" in machine.journal(UNIT)) == (results[0] != 0)
+    assert results == [1 if asked is reload_by_systemd else 0]
     assert told_of_store(machine) == victims - 1 and machine.state()["NRestarts"] == "1"
     assert "stopping" not in machine.journal(UNIT)
     assert machine.systemctl("stop", UNIT).returncode == 0
@@ -257,18 +270,23 @@ def test_a_keeper_that_lives_is_asked_first(machine):
     assert len(open_files(machine.outer(machine.main_pid()))) <= before
 
 
-def test_a_keeper_that_was_stopped_finds_that_another_took_over(machine):
+def test_a_keeper_that_gave_no_answer_finds_that_another_took_over(machine):
+    machine.drop_in("[Service]\nRestartSec=1s\n")
     machine.start()
-    before = incarnations(machine)
+    before, inner = incarnations(machine), machine.main_pid()
     main, keeper = pair(machine)
-    inner = machine.main_pid()
     with machine.judge():
-        os.kill(keeper, signal.SIGSTOP)
         os.kill(main, signal.SIGKILL)
+        harness.wait_until((machine.root / "run/perdure/keeper.sock").exists, machine.journal)
+        os.kill(keeper, signal.SIGSTOP)
         machine.wait_restarted(inner)
+        heir = machine.main_pid()
         os.kill(keeper, signal.SIGCONT)
         harness.wait_until(lambda: not harness.is_alive(keeper), machine.status, systemd.PATIENCE_S)
+        assert machine.status()["supervisor"]["pid"] == heir == machine.main_pid()
     assert told_of_store(machine) == 1 and incarnations(machine) == before
+    assert machine.systemctl("stop", UNIT).returncode == 0
+    machine.assert_nothing_left()
 
 
 def test_a_ledger_that_does_not_add_up_is_thrown_away_and_the_start_is_a_fresh_one(machine):

@@ -2,6 +2,7 @@
  * this order, and never twice.
  *
  * This process is the manager: it binds NOTIFY_SOCKET, and the kernel lets it fall behind by a dozen messages. */
+#include "supervisor/channels.h"
 #include "supervisor/fd_store.h"
 #include "supervisor/supervisor.h"
 
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -250,11 +252,10 @@ static void a_file_with_two_numbers_is_stored_once_and_removed_with_the_last(voi
     assert_silent(world);
 }
 
-static void what_a_process_is_born_with_is_stored_at_once_and_once(void **state)
+static void a_number_that_is_stored_at_once_takes_the_place_of_its_former_file(void **state)
 {
     struct world *world = *state;
-    struct ledger *ledger = world->s->ledger;
-    struct worker *w = workers_take(&ledger->workers);
+    struct worker *w = workers_take(&world->s->ledger->workers);
     w->control_fd = new_file();
     fd_store_add(world->s, w->control_fd); /* nothing is stored yet: the first turn stores it all */
     assert_silent(world);
@@ -263,18 +264,35 @@ static void what_a_process_is_born_with_is_stored_at_once_and_once(void **state)
     assert_stored(world, w->control_fd, "perdure-2");
     int other = new_file();
     dup2(other, w->control_fd);
-    w->next_keeper_fd = new_file();
     fd_store_add(world->s, w->control_fd);
     assert_stored(world, other, "perdure-3");
-    fd_store_add(world->s, w->next_keeper_fd);
-    assert_stored(world, w->next_keeper_fd, "perdure-4");
     turn(world);
     assert_removed(world, "perdure-2");
     turn(world);
     assert_silent(world);
     close(other);
     close(w->control_fd);
-    close(w->next_keeper_fd);
+}
+
+/* It must not see them closed because we die before the turn is over. */
+static void the_channels_of_a_process_are_stored_before_it_is_born(void **state)
+{
+    struct world *world = *state;
+    struct worker *w = workers_take(&world->s->ledger->workers);
+    int ends[2];
+    world->s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    turn(world);
+    assert_stored(world, world->s->ledger_fd, "perdure-1");
+    assert_true(channels_open_next(world->s, w, ends));
+    assert_stored(world, w->next_control_fd, "perdure-2");
+    assert_stored(world, w->next_keeper_fd, "perdure-3");
+    turn(world);
+    assert_silent(world);
+    close(ends[0]);
+    close(ends[1]);
+    watch_close(world->s, &w->next_control_fd);
+    watch_close(world->s, &w->next_keeper_fd);
+    close(world->s->epoll_fd);
 }
 
 /* Read all that waits, each name once. Returns how many. */
@@ -374,7 +392,9 @@ int main(void)
                                         prepare, tidy),
         cmocka_unit_test_setup_teardown(a_file_with_two_numbers_is_stored_once_and_removed_with_the_last, prepare,
                                         tidy),
-        cmocka_unit_test_setup_teardown(what_a_process_is_born_with_is_stored_at_once_and_once, prepare, tidy),
+        cmocka_unit_test_setup_teardown(a_number_that_is_stored_at_once_takes_the_place_of_its_former_file, prepare,
+                                        tidy),
+        cmocka_unit_test_setup_teardown(the_channels_of_a_process_are_stored_before_it_is_born, prepare, tidy),
         cmocka_unit_test_setup_teardown(a_manager_that_falls_behind_gets_the_rest_later, prepare, tidy),
         cmocka_unit_test_setup_teardown(a_store_that_is_too_small_is_given_nothing, prepare, tidy),
         cmocka_unit_test_setup_teardown(without_a_store_and_before_it_serves_nothing_is_sent, prepare, tidy),
