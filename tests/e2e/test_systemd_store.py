@@ -59,9 +59,8 @@ def pair(machine):
     main = machine.outer(machine.main_pid())
 
     def keepers():
-        children = (harness.read_proc(main, f"task/{main}/children") or b"").split()
-        return [int(pid) for pid in children if b"keeper of the supervisor" in (harness.read_proc(pid.decode(), "cmdline")
-                                                                                or b"")]
+        children = [int(pid) for pid in (harness.read_proc(main, f"task/{main}/children") or b"").split()]
+        return [pid for pid in children if b"keeper of the supervisor" in (harness.read_proc(pid, "cmdline") or b"")]
     harness.wait_until(lambda: len(keepers()) == 1, machine.status)
     return [main, *keepers()]
 
