@@ -91,10 +91,10 @@ bool channels_open_next(struct supervisor *s, struct worker *w, int ends[2])
 {
     int control[2];
     int keeper[2];
-    if (channel_pair(control) != 0) {
+    if (!fd_store_take_spare(s, control) && channel_pair(control) != 0) {
         return false;
     }
-    if (channel_pair(keeper) != 0) {
+    if (!fd_store_take_spare(s, keeper) && channel_pair(keeper) != 0) {
         close(control[0]);
         close(control[1]);
         return false;

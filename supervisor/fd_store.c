@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { NAME_BYTES = 32, RETRY_MS = 20, LAST_PATIENCE_MS = 1000 };
+enum { NAME_BYTES = 32, RETRY_MS = 20, SUCCESSION_MS = 100, LAST_PATIENCE_MS = 1000 };
 
 static const char prefix[] = "perdure-";
 
@@ -135,6 +135,9 @@ static void find(struct supervisor *s, struct fd_store_list *list, size_t room)
     list->count = 0;
     find_one(&s->ledger_fd, &finding);
     ledger_each_fd(s->ledger, find_one, &finding);
+    for (size_t i = 0; i < s->spares.count; i++) {
+        find_one(&s->spares.ends[i][0], &finding);
+    }
     if (!finding.fits) {
         list->count = 0;
     }
@@ -180,6 +183,9 @@ void fd_store_add(struct supervisor *s, int fd)
     }
     struct fd_store_place place = {.fd = fd, .device = is.st_dev, .inode = is.st_ino};
     for (size_t i = 0; i < present->count; i++) {
+        if (present->all[i].fd == fd && present->all[i].serial != 0 && same_file(&present->all[i], &place)) {
+            return;
+        }
         if (present->all[i].fd == fd) {
             present->all[i].fd = -1; /* it had another file */
         }
@@ -224,6 +230,40 @@ static bool bring_in_step(struct fd_store *store, int ledger_fd, struct fd_store
     return sent && remove_unwanted(next);
 }
 
+/* ---- spare channels ---- */
+
+bool fd_store_take_spare(struct supervisor *s, int ends[2])
+{
+    if (s->spares.count == 0) {
+        return false;
+    }
+    s->spares.count--;
+    ends[0] = s->spares.ends[s->spares.count][0];
+    ends[1] = s->spares.ends[s->spares.count][1];
+    return true;
+}
+
+static void make_spares(struct supervisor *s)
+{
+    while (s->spares.count < FD_STORE_SPARES && channel_pair(s->spares.ends[s->spares.count]) == 0) {
+        s->spares.count++;
+    }
+}
+
+/* Until when clients may be waiting for a successor; 0: for none. */
+static uint64_t succession_ends_ms(const struct supervisor *s)
+{
+    uint64_t now = clock_now().ms;
+    for (size_t i = 0; i < s->ledger->workers.count; i++) {
+        const struct worker *w = &s->ledger->workers.all[i];
+        bool under_way = w->state == WORKER_SUCCEEDING || w->state == WORKER_ADOPTING;
+        if (under_way && now < w->entered_ms + SUCCESSION_MS) {
+            return w->entered_ms + SUCCESSION_MS;
+        }
+    }
+    return 0;
+}
+
 uint64_t fd_store_turn(struct supervisor *s)
 {
     struct fd_store *store = &s->ledger->fd_store;
@@ -231,6 +271,11 @@ uint64_t fd_store_turn(struct supervisor *s)
     if (room == 0) {
         return UINT64_MAX;
     }
+    uint64_t end_ms = succession_ends_ms(s);
+    if (end_ms != 0) {
+        return end_ms;
+    }
+    make_spares(s);
     store->contract = CONTRACT_VERSION;
     store->present = store->present != 0;
     store->serial = store->serial != 0 ? store->serial : FD_STORE_LEDGER; /* kept for the ledger */

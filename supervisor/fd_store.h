@@ -15,7 +15,7 @@
 struct ledger;
 struct supervisor;
 
-enum { FD_STORE_MAX = 4096, FD_STORE_LEDGER = 1 /* its serial */ };
+enum { FD_STORE_MAX = 4096, FD_STORE_SPARES = 4, FD_STORE_LEDGER = 1 /* its serial */ };
 
 /* A number of ours, and its file, which a serial stands for in the store. */
 struct fd_store_place {
@@ -41,13 +41,24 @@ struct fd_store {
     struct fd_store_list lists[2];
 };
 
+/* Channels whose first ends are in the store already, for processes that are yet to be born: the manager is not to be
+ * woken by what a succession needs while clients wait for it. */
+struct fd_store_spares {
+    uint32_t count;
+    int32_t ends[FD_STORE_SPARES][2];
+};
+
 /* ---- in the supervisor: fd_store.c ---- */
 
-/* Keep the store in step with the ledger; call at the end of every turn. Returns when it wants to look again. */
+/* A spare channel into ENDS, whose first is ours. False: there is none, make one and add it. */
+bool fd_store_take_spare(struct supervisor *s, int ends[2]);
+
+/* Keep the store in step with the ledger, but when a succession is over; call at the end of every turn. Returns when it
+ * wants to look again. */
 uint64_t fd_store_turn(struct supervisor *s);
 
-/* Store FD, which the ledger names, at once: a process that is to have the other end must not see that end closed when
- * we die before the turn is over. */
+/* Store FD, which the ledger names, at once, unless it is stored: a process that is to have the other end must not see
+ * that end closed when we die before the turn is over. */
 void fd_store_add(struct supervisor *s, int fd);
 
 /* The service ends: leave nothing in the store. */

@@ -79,6 +79,7 @@ struct supervisor {
     uint64_t watchdog_told_ms; /* when the service manager was told last; watchdog.c alone uses these two */
     bool watchdog_starved;
     uint64_t renew_ms; /* no listener is bound anew before this instant */
+    struct fd_store_spares spares;
     struct reload reload;
     struct preview preview;
     struct stranger strangers[STRANGERS_MAX];
