@@ -104,14 +104,16 @@ static bool await_answer(int fd, int main_fd, struct instant end)
     return ready <= 0 || watched[0].revents != 0;
 }
 
-static enum control_outcome call_receive(int fd, int main_fd, struct instant end, struct control_answer *answer)
+/* MAIN_ENDED: what it means that the main process is gone. */
+static enum control_outcome call_receive(int fd, int main_fd, enum control_outcome main_ended, struct instant end,
+                                         struct control_answer *answer)
 {
     char packet[sizeof(struct reply_head) + PIECE_BYTES];
     size_t bytes = 0;
     for (;;) {
         struct reply_head head;
         if (main_fd >= 0 && !await_answer(fd, main_fd, end)) {
-            return say(answer, CONTROL_ENDED, "the supervisor died before it answered; the next one goes on with it");
+            return say(answer, main_ended, "the supervisor died before it answered; the next one goes on with it");
         }
         limit_wait(fd, SO_RCVTIMEO, end);
         ssize_t got = recv(fd, packet, sizeof packet, 0);
@@ -153,7 +155,7 @@ static enum control_outcome call(int fd, const char *run_dir, const struct reque
                    : say(answer, CONTROL_FAILED, "cannot ask the supervisor: %s", strerror(errno));
     }
     int main_fd = watch_main();
-    outcome = call_receive(fd, main_fd, end, answer);
+    outcome = call_receive(fd, main_fd, packet->verb == CONTROL_STOP ? CONTROL_ENDED : CONTROL_FAILED, end, answer);
     if (main_fd >= 0) {
         close(main_fd);
     }
