@@ -13,6 +13,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_UNPOISON_MEMORY_REGION(at, bytes) ((void)0)
+#endif
+
 enum { SUCCESSOR_STACK_BYTES = 64 * 1024 };
 
 /* fork(2), but the child becomes a sibling, so that the supervisor is everybody's parent; with FLAGS of clone(2).
@@ -73,6 +79,8 @@ static int become_successor(void *birth)
 static pid_t start_successor(struct birth *birth)
 {
     static _Alignas(16) char stack[SUCCESSOR_STACK_BYTES];
+    /* What the last child was doing when it went is no fault of the next one. */
+    ASAN_UNPOISON_MEMORY_REGION(stack, sizeof stack);
     return clone(become_successor, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD, birth);
 }
 
