@@ -75,6 +75,7 @@ static void json_counters(struct json *json, const struct cell_counters *counter
     json_number(json, "requests", (int64_t)counters->requests);
     json_number(json, "bytes_sent", (int64_t)counters->bytes_sent);
     json_number(json, "ended_by_client", (int64_t)counters->ended_by_client);
+    json_number(json, "parted", (int64_t)counters->parted);
     json_number(json, "ended_by_timeout", (int64_t)counters->ended_by_timeout);
     json_number(json, "ended_by_us", (int64_t)counters->ended_by_us);
     json_number(json, "refused", (int64_t)counters->refused);

@@ -51,6 +51,15 @@ static void lay_out(struct connection *c, const struct response *response)
     }
 }
 
+/* Every response says its length; who speaks HTTP/1.1 goes by it and by Connection: close, and will close by itself.
+ * One of HTTP/1.0 waits for the end of the stream as likely as not. */
+static void note_parting(struct connection *c, const struct request *request)
+{
+    if ((c->work.flags & DESK_CLOSE) != 0 && request->minor_version >= 1) {
+        c->work.flags |= DESK_PART;
+    }
+}
+
 /* Put a small file's bytes behind its head, so that the next response can follow them. */
 static void settle_in_memory(struct worker *w, struct connection *c)
 {
@@ -131,6 +140,7 @@ void answer_requests(struct worker *w, struct connection *c, const struct reques
         test_target(&request);
         respond(w->responder, &request, &response);
         lay_out(c, &response);
+        note_parting(c, &request);
         access_log_compose(w, c, &request, &response, from);
         struct request next;
         if (!take_next(w, c, &next)) {

@@ -23,12 +23,18 @@ static bool desk_adds_up(const struct desk_record *work)
            work->file_bytes <= INT64_MAX - work->file_at;
 }
 
+/* The last response is out; what still comes is read by nobody. */
+static bool is_over(const struct connection *c)
+{
+    return c->at.stage == STAGE_PARTING || c->at.stage == STAGE_LINGER;
+}
+
 static bool stage_adds_up(const struct connection *c)
 {
     if (c->at.stage == STAGE_FREE || c->at.stage >= STAGES) {
         return false;
     }
-    bool has_none = c->at.stage == STAGE_IDLE || c->at.stage == STAGE_LINGER || c->at.stage == STAGE_GIVING;
+    bool has_none = c->at.stage == STAGE_IDLE || c->at.stage == STAGE_GIVING || is_over(c);
     if (has_none && c->at.desk >= 0) {
         return false;
     }
@@ -101,6 +107,8 @@ static uint64_t stage_patience(const struct settings *settings, enum stage stage
     case STAGE_CONTINUE:
     case STAGE_RESPOND:
         return settings->write_timeout_ms;
+    case STAGE_PARTING:
+        return settings->client_close_timeout_ms;
     case STAGE_LINGER:
         return settings->linger_timeout_ms;
     case STAGE_GIVING:
@@ -153,6 +161,9 @@ static void count_end(struct cell_counters *counters, enum end why)
     switch (why) {
     case END_CLIENT:
         counters->ended_by_client++;
+        break;
+    case END_PARTED:
+        counters->parted++;
         break;
     case END_TIMEOUT:
         counters->ended_by_timeout++;
@@ -217,7 +228,7 @@ static bool received_adds_up(struct connection *c, uint64_t received)
     }
     uint64_t more = received - c->at.received;
     bool reads_into_desk = c->at.stage == STAGE_HEAD || c->at.stage == STAGE_BODY;
-    if (c->at.stage == STAGE_LINGER) {
+    if (is_over(c)) {
         c->at.received = received;
         return true;
     }
@@ -240,7 +251,7 @@ static bool sent_adds_up(struct connection *c, uint64_t sent)
     uint64_t more = sent - c->at.sent;
     bool sends = c->at.stage == STAGE_RESPOND || c->at.stage == STAGE_CONTINUE;
     uint64_t whole = sends ? c->work.memory_bytes + c->work.file_bytes : 0;
-    if (sends ? sent - c->work.out_from > whole : more > 0 && c->at.stage != STAGE_LINGER) {
+    if (sends ? sent - c->work.out_from > whole : more > 0 && !is_over(c)) {
         return false;
     }
     c->at.sent = sent;

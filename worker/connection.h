@@ -22,8 +22,9 @@ struct connection {
 /* Why a connection ended. */
 enum end {
     END_CLIENT,  /* it closed, or was reset */
+    END_PARTED,  /* the same, behind a response that it knew to be the last */
     END_TIMEOUT, /* a deadline passed */
-    END_US,      /* its last response is out */
+    END_US,      /* its last response is out, and we closed first */
     END_SICK,    /* its slot does not add up */
 };
 

@@ -3,7 +3,7 @@
  * A connection's life, in stages (cell.h says what each waits for):
  *
  *     IDLE -> HEAD -> [CONTINUE ->] [BODY ->] RESPOND -> IDLE ...
- *                                             RESPOND -> LINGER -> closed
+ *                                             RESPOND -> [PARTING ->] [LINGER ->] closed
  *
  * The loop calls connection_step() when the epoll set reports the descriptor; a successor calls it once for each
  * connection that it finds in any stage but IDLE, because no event may come for what is buffered already. */
@@ -14,9 +14,16 @@
 #include "worker/access_log.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+enum {
+    DRAIN_BYTES = 16 * 1024,
+    LINGER_KIB_MOST = 32 * 1024, /* thrown away for one connection; what is less than a KiB counts as one */
+};
 
 /* What comes after a stage's function. */
 enum onward {
@@ -331,15 +338,34 @@ static void watch_for_requests(struct worker *w, struct connection *c)
     }
 }
 
-static enum onward begin_linger(struct worker *w, struct connection *c)
+/* Half-close, then drain: a close() with unread bytes would send RST, and could cost the client the end of the response
+ * (RFC 9112 section 9.6). */
+static void half_close(struct worker *w, struct connection *c)
 {
-    /* Half-close, then drain: a close() with unread bytes would send RST, and could cost the client the end of the
-     * response (RFC 9112 section 9.6). */
     shutdown(c->fd, SHUT_WR);
-    watch_for_requests(w, c);
     connection_enter(w, c, STAGE_LINGER);
+    c->at.drained_kib = 0;
+}
+
+/* True if the client, which has the last response, shall close first. Who closes first has TIME_WAIT. */
+static bool shall_part(const struct worker *w, const struct connection *c)
+{
+    return (c->work.flags & DESK_PART) != 0 && c->work.next_at == c->work.fill_at &&
+           w->settings->client_close_timeout_ms > 0 && (c->at.flags & SLOT_UNIX) == 0;
+}
+
+/* The last response is with the kernel. What the client does now, the epoll set tells. */
+static enum onward begin_end(struct worker *w, struct connection *c, bool part)
+{
+    watch_for_requests(w, c);
+    if (part) {
+        connection_enter(w, c, STAGE_PARTING);
+        c->at.turns = 0;
+    } else {
+        half_close(w, c);
+    }
     give_back_desk(w, c);
-    return ONWARD_GO;
+    return ONWARD_WAIT;
 }
 
 /* The response is with the kernel, whole. */
@@ -350,6 +376,7 @@ static enum onward finish_response(struct worker *w, struct connection *c)
     int file_fd = c->work.file_fd;
     bool idle_next = c->work.next_at == c->work.fill_at;
     bool last = (c->work.flags & DESK_CLOSE) != 0 || (w->stopping && idle_next);
+    bool part = shall_part(w, c);
     enum onward onward = ONWARD_GO;
     c->work = (struct desk_record){.head_at = c->work.next_at,
                                    .next_at = c->work.next_at,
@@ -360,7 +387,7 @@ static enum onward finish_response(struct worker *w, struct connection *c)
                                    .out_from = c->at.sent};
     c->file_memory = NULL;
     if (last) {
-        onward = begin_linger(w, c);
+        onward = begin_end(w, c, part);
     } else {
         watch_for_requests(w, c);
         if (idle_next) {
@@ -382,15 +409,56 @@ static enum onward step_respond(struct worker *w, struct connection *c)
     return onward == ONWARD_GO ? finish_response(w, c) : onward;
 }
 
-static enum onward step_linger(struct worker *w, struct connection *c)
+/* Throw away what has come, at most DRAIN_BYTES of it. Returns how many bytes; 0: nothing yet; -1: no more will come.
+ */
+static ssize_t drain(const struct connection *c)
 {
-    char discarded[16 * 1024];
+    char discarded[DRAIN_BYTES];
     ssize_t got = recv(c->fd, discarded, sizeof discarded, MSG_DONTWAIT);
-    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) {
+    if (got > 0) {
+        return got;
+    }
+    return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) ? 0 : -1;
+}
+
+static enum onward step_parting(struct worker *w, struct connection *c)
+{
+    ssize_t got = drain(c);
+    if (got < 0) {
+        connection_end(w, c, END_PARTED);
+        return ONWARD_ENDED;
+    }
+    if (got == 0) {
         return ONWARD_WAIT;
     }
-    connection_end(w, c, END_US);
-    return ONWARD_ENDED;
+    /* It goes on asking, as who sends many requests at once does: it must be shown that there is no more. */
+    half_close(w, c);
+    connection_publish(c);
+    return ONWARD_GO;
+}
+
+static void count_drained(struct connection *c, ssize_t bytes)
+{
+    uint32_t kib = c->at.drained_kib + (uint32_t)((bytes + 1023) / 1024);
+    c->at.drained_kib = (uint16_t)(kib < UINT16_MAX ? kib : UINT16_MAX);
+}
+
+/* Who sends without end is read no more: its own kernel will stop it, and it has the rest of its time for the response.
+ * What the epoll set tells nevertheless is that no more will come: a reset, or the end behind what still fitted in the
+ * socket. */
+static enum onward step_linger(struct worker *w, struct connection *c)
+{
+    ssize_t got = drain(c);
+    if (got < 0) {
+        connection_end(w, c, END_US);
+        return ONWARD_ENDED;
+    }
+    count_drained(c, got);
+    connection_publish(c);
+    if (c->at.drained_kib >= LINGER_KIB_MOST) {
+        worker_watch(w, c->fd, EPOLL_CTL_MOD, 0);
+    }
+    return ONWARD_WAIT;
 }
 
 static enum onward step_closing(struct worker *w, struct connection *c)
@@ -412,6 +480,8 @@ static enum onward step_stage(struct worker *w, struct connection *c)
         return step_body(w, c);
     case STAGE_RESPOND:
         return step_respond(w, c);
+    case STAGE_PARTING:
+        return step_parting(w, c);
     case STAGE_LINGER:
         return step_linger(w, c);
     case STAGE_CLOSING:
@@ -464,6 +534,26 @@ static void time_out_request(struct worker *w, struct connection *c)
     connection_step(w, c->fd);
 }
 
+/* True if the client does not have all of its response yet, and may have more time for it. */
+static bool is_still_taking(const struct worker *w, const struct connection *c)
+{
+    int left = 0;
+    return c->at.turns * w->settings->client_close_timeout_ms < w->settings->write_timeout_ms &&
+           c->at.turns < UINT16_MAX && ioctl(c->fd, SIOCOUTQ, &left) == 0 && left > 0;
+}
+
+/* The client has not closed first; or could not yet, for megabytes may be on their way to it. */
+static void expire_parting(struct worker *w, struct connection *c)
+{
+    if (is_still_taking(w, c)) {
+        connection_enter(w, c, STAGE_PARTING);
+        c->at.turns++;
+    } else {
+        half_close(w, c);
+    }
+    connection_publish(c);
+}
+
 void connection_expire(struct worker *w, int fd)
 {
     struct connection c;
@@ -474,6 +564,10 @@ void connection_expire(struct worker *w, int fd)
         /* Nobody has said to whom: this worker is no longer surplus. */
         connection_enter(w, &c, STAGE_IDLE);
         connection_publish(&c);
+        return;
+    }
+    if (c.at.stage == STAGE_PARTING) {
+        expire_parting(w, &c);
         return;
     }
     bool in_request = c.at.stage == STAGE_HEAD || c.at.stage == STAGE_BODY;

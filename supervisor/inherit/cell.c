@@ -18,7 +18,8 @@ const char *const stage_name[STAGES] = {
     [STAGE_CONTINUE] = "sending 100 Continue",
     [STAGE_BODY] = "reading a request's body",
     [STAGE_RESPOND] = "sending a response",
-    [STAGE_LINGER] = "waiting for the client to close",
+    [STAGE_PARTING] = "waiting for the client to close first",
+    [STAGE_LINGER] = "waiting for the client to close, too",
     [STAGE_CLOSING] = "closing",
     [STAGE_GIVING] = "being handed over",
 };

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 /* Raised with every change of a structure below: another layout cannot be adopted. */
-enum { CELL_LAYOUT_NUMBER = 3 };
+enum { CELL_LAYOUT_NUMBER = 4 };
 
 /* For the tests of that there are programs whose cells are really laid out in another way. */
 #ifdef PERDURE_TEST_CELL_LAYOUT
@@ -53,6 +53,7 @@ enum stage {
     STAGE_CONTINUE, /* the client to take our 100 Continue */
     STAGE_BODY,     /* the rest of a request's body, which is discarded */
     STAGE_RESPOND,  /* the client to take our response */
+    STAGE_PARTING,  /* the client's FIN, after our last byte and before our FIN: it knows that this was the last */
     STAGE_LINGER,   /* the client's FIN, after our last byte and our FIN; what arrives is thrown away */
     STAGE_CLOSING,  /* nothing: it is being closed; a successor finishes that */
     STAGE_GIVING,   /* nothing: it is being handed to another worker */
@@ -73,7 +74,11 @@ struct slot_record {
     int32_t desk;         /* -1: none */
     uint8_t stage;        /* enum stage */
     uint8_t flags;        /* enum slot_flag */
-    uint16_t given;       /* it may have been given to another worker already, by a predecessor of ours */
+    union {
+        uint16_t given;       /* GIVING: it may have been given to another worker already, by a predecessor of ours */
+        uint16_t turns;       /* PARTING: how often its patience began anew, for the response was still on its way */
+        uint16_t drained_kib; /* LINGER: thrown away so far */
+    };
 };
 
 struct slot {
@@ -86,6 +91,7 @@ _Static_assert(sizeof(struct slot) <= 300, "an idle connection costs at most 300
 enum desk_flag {
     DESK_CLOSE = 1, /* the connection ends after this response */
     DESK_TRIED = 2, /* the request at tried_at was in hand when a worker crashed: a suspect, on its second try */
+    DESK_PART = 4,  /* DESK_CLOSE, and the client knows it and where the response ends: it is to close first */
 };
 
 /* The part that a connection with a request needs. Invariants: head_at <= next_at <= fill_at <= DESK_IN_BYTES;
@@ -142,9 +148,10 @@ struct cell_counters {
     uint64_t accepted;
     uint64_t requests;
     uint64_t bytes_sent;
-    uint64_t ended_by_client; /* EOF or reset */
+    uint64_t ended_by_client; /* EOF or reset, in front of a request or in the middle of one */
+    uint64_t parted;          /* EOF or reset after a response that said that it was the last */
     uint64_t ended_by_timeout;
-    uint64_t ended_by_us; /* after a response that said so */
+    uint64_t ended_by_us; /* after a response that said so, and the client had not closed before we did */
     uint64_t refused;     /* 4xx for something malformed or too large */
     uint64_t given;       /* handed to another worker */
     uint64_t taken;
@@ -175,7 +182,7 @@ struct cell_header {
     int32_t taking[CELL_TAKING_MAX]; /* channels on which connections arrive from a surplus worker, -1: none */
 };
 _Static_assert(offsetof(struct cell_header, beat_ms) == 16 && offsetof(struct cell_header, counters) == 24 &&
-                   sizeof(struct cell_counters) == 80,
+                   sizeof(struct cell_counters) == 88,
                "a cell's face belongs to the contract");
 
 struct cell {

@@ -34,7 +34,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { CONTRACT_VERSION = 3, CONTRACT_LISTENERS_MAX = 64, CONTRACT_FDS_MAX = 8 + CONTRACT_LISTENERS_MAX };
+enum { CONTRACT_VERSION = 4, CONTRACT_LISTENERS_MAX = 64, CONTRACT_FDS_MAX = 8 + CONTRACT_LISTENERS_MAX };
 
 /* Why a worker is born. */
 enum birth_cause {

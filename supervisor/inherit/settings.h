@@ -54,6 +54,7 @@ struct settings {
     uint64_t head_timeout_ms;
     uint64_t body_timeout_ms;
     uint64_t write_timeout_ms;
+    uint64_t client_close_timeout_ms;
     uint64_t linger_timeout_ms;
     uint64_t stop_timeout_ms;
     uint64_t ready_timeout_ms;

@@ -49,3 +49,25 @@ def test_half_a_body_is_answered_with_408_on_time(make_server):
         assert kill_now_and_then(server, began, 2.5) >= 3
         assert client.read().status == 408
         assert 2.0 < time.monotonic() - began < 4.5
+
+
+def test_a_client_that_does_not_close_first_is_closed_on_time(make_server):
+    server = make_server(workers=1, client_close_timeout="3s").start()
+    with server.connect() as client:
+        client.get("/nothing", "Connection: close")
+        began = time.monotonic()
+        assert kill_now_and_then(server, began, 2.5) >= 3
+        assert 2.5 < closed_after(client, began) < 4.5
+
+
+def test_a_client_that_lingers_is_cut_off_on_time(make_server):
+    server = make_server(workers=1, linger_timeout="3s").start()
+    with server.connect() as client:
+        client.send("GET /nothing HTTP/1.0\r\n\r\n")
+        assert client.read().status == 404
+        client.assert_closed()
+        began = time.monotonic()
+        assert kill_now_and_then(server, began, 2.5) >= 3
+        assert server.workers()[0]["connections"] == 1
+        wait_until(lambda: server.workers()[0]["connections"] == 0, server.log)
+        assert 2.5 < time.monotonic() - began < 4.5

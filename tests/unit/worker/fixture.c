@@ -50,6 +50,7 @@ static void settle_settings(struct fixture *f)
         .head_timeout_ms = 60000,
         .body_timeout_ms = 60000,
         .write_timeout_ms = 60000,
+        .client_close_timeout_ms = 250,
         .linger_timeout_ms = 1000,
         .hang_timeout_ms = 10000,
         .file_cache_valid_ms = 1000,
