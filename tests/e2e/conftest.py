@@ -9,6 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402  (found by the line above)
 import systemd  # noqa: E402
 import systemd_machine  # noqa: E402
+import tcp  # noqa: E402
 
 
 def pytest_configure(config):
@@ -19,6 +20,13 @@ def pytest_sessionstart(session):
     missing = [name for name in ("perdure", "perdure-worker", "judge") if not (harness.BUILD / name).exists()]
     if missing and not session.config.option.collectonly:
         print(f"not built in {harness.BUILD}: {' '.join(missing)}; run: make all judges", file=sys.stderr)
+
+
+@pytest.fixture
+def own_network():
+    """To be asked for before any server."""
+    with tcp.own_network():
+        yield
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ SOON_S = 4  # sooner than linger_timeout
 
 
 @pytest.fixture
-def site(make_server):
+def site(own_network, make_server):
     def make(**keys):
         server = make_server(workers=1, **keys)
         (server.root / "a.txt").write_bytes(b"a")
