@@ -140,6 +140,7 @@ struct responder *responder_open(const struct settings *settings, char error[SET
     responder->memory_max = CACHE_MEMORY_BYTES_MAX;
     responder->settle_ms = CACHE_SETTLE_MS;
     responder->boundaries = random_start();
+    responder->stamp.keep_alive_s = keep_alive_seconds(settings->idle_timeout_ms);
     if (!sites_open(responder, error)) {
         responder_close(responder);
         return NULL;

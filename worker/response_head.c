@@ -33,21 +33,37 @@ void head_add_number(struct head *head, uint64_t number)
     head_add(head, (struct text){digits + at, sizeof digits - at});
 }
 
-static struct text stamp_now(struct head_stamp *stamp)
+unsigned keep_alive_seconds(uint64_t idle_timeout_ms)
+{
+    return idle_timeout_ms < 2000 ? 0 : (unsigned)(idle_timeout_ms / 1000 - 1);
+}
+
+static void stamp_write(struct head_stamp *stamp, time_t now)
+{
+    struct head head = head_in(stamp->text, sizeof stamp->text);
+    char date[HTTP_DATE_BYTES];
+    http_date_write(now, date);
+    head_add(&head, TEXT("Server: perdure\r\nDate: "));
+    head_add(&head, (struct text){date, sizeof date});
+    head_add(&head, TEXT("\r\n"));
+    stamp->bytes = head.used;
+    if (stamp->keep_alive_s > 0) {
+        head_add(&head, TEXT("Keep-Alive: timeout="));
+        head_add_number(&head, stamp->keep_alive_s);
+        head_add(&head, TEXT("\r\n"));
+    }
+    check(!head.full);
+    stamp->kept_bytes = head.used;
+    stamp->second = now;
+}
+
+static struct text stamp_now(struct head_stamp *stamp, bool kept)
 {
     time_t now = clock_wall_seconds();
     if (now != stamp->second || stamp->bytes == 0) {
-        struct head head = head_in(stamp->text, sizeof stamp->text);
-        char date[HTTP_DATE_BYTES];
-        http_date_write(now, date);
-        head_add(&head, TEXT("Server: perdure\r\nDate: "));
-        head_add(&head, (struct text){date, sizeof date});
-        head_add(&head, TEXT("\r\n"));
-        check(!head.full);
-        stamp->second = now;
-        stamp->bytes = head.used;
+        stamp_write(stamp, now);
     }
-    return (struct text){stamp->text, stamp->bytes};
+    return (struct text){stamp->text, kept ? stamp->kept_bytes : stamp->bytes};
 }
 
 struct head response_head_begin(struct response *response, struct head_stamp *stamp, int status)
@@ -55,7 +71,7 @@ struct head response_head_begin(struct response *response, struct head_stamp *st
     struct head head = head_in(response->out + response->out_used, response->out_bytes - response->out_used);
     response->status = status;
     head_add(&head, status_find(status)->line);
-    head_add(&head, stamp_now(stamp));
+    head_add(&head, stamp_now(stamp, !response->must_close));
     return head;
 }
 

@@ -1,4 +1,6 @@
 """A connection serves request after request, however they are cut into segments, and ends when the client says so."""
+import time
+
 import pytest
 
 pytestmark = pytest.mark.sanitized
@@ -114,9 +116,43 @@ def test_half_closed_by_the_client_is_still_answered(site):
         client.assert_closed()
 
 
-def test_the_server_lets_the_client_close_first(site):
-    """TIME_WAIT stays with who closes first; after a response that says its length, that need not be the server."""
+# ---- for how long it is kept ----
+
+KEPT = [("/1.txt", "HTTP/1.1", []), ("/nowhere", "HTTP/1.1", []), ("/1.txt", "HTTP/1.1", ["Range: bytes=0-0"]),
+        ("/1.txt", "HTTP/1.0", ["Connection: keep-alive"])]
+
+
+@pytest.mark.parametrize("target, version, fields", KEPT)
+def test_a_response_on_a_kept_connection_says_how_long_it_may_rest(make_server, target, version, fields):
+    """A second less than it really may, for what the client sends last must arrive, too."""
+    server = make_server(workers=1, idle_timeout="2999ms")
+    (server.root / "1.txt").write_bytes(body_of(1))
+    server.start()
+    with server.connect() as client:
+        client.request(target, *fields, version=version)
+        assert client.read()["Keep-Alive"] == "timeout=1"
+
+
+def test_who_asks_again_within_the_time_that_was_said_is_answered(make_server):
+    server = make_server(workers=1, idle_timeout="2s").start()
+    with server.connect() as client:
+        for _ in range(3):
+            said = client.get("/nowhere")["Keep-Alive"]
+            assert said == "timeout=1"
+            time.sleep(1)  # as long as it may
+        client.get("/nowhere")
+        began = time.monotonic()
+        client.assert_closed()
+        assert time.monotonic() - began > 1
+
+
+@pytest.mark.parametrize("fields", [["Connection: close"], ["Connection: close, keep-alive"]])
+def test_a_response_that_is_the_last_says_nothing_of_resting(site, fields):
     with site.connect() as client:
-        assert client.get("/1.txt", "Connection: close").body == body_of(1)
-    status = site.status()
-    assert status["workers"][0]["state"] == "serving"
+        assert client.get("/1.txt", *fields)["Keep-Alive"] is None
+
+
+def test_a_time_too_short_to_be_used_is_not_said(make_server):
+    server = make_server(workers=1, idle_timeout="1999ms").start()
+    with server.connect() as client:
+        assert client.get("/nowhere")["Keep-Alive"] is None

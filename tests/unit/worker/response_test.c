@@ -257,6 +257,33 @@ static void the_connection_field_follows_version_and_wish(void **state)
     }
 }
 
+static void how_long_it_is_kept_is_told_of_a_kept_one_only(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"/hello.txt", "/none", "/sub"};
+    site.responder->stamp = (struct head_stamp){.keep_alive_s = 64};
+    for (size_t i = 0; i < 3; i++) {
+        struct request request = request_for(targets[i]);
+        request.keep_alive = true;
+        ask_request(&request);
+        assert_true(reply_has(&reply, "Keep-Alive: timeout=64"));
+        request.keep_alive = false;
+        ask_request(&request);
+        assert_false(reply_names(&reply, "Keep-Alive"));
+    }
+}
+
+static void a_second_less_is_announced_and_less_than_one_is_not(void **state)
+{
+    (void)state;
+    assert_int_equal(keep_alive_seconds(65000), 64);
+    assert_int_equal(keep_alive_seconds(2999), 1);
+    assert_int_equal(keep_alive_seconds(2000), 1);
+    assert_int_equal(keep_alive_seconds(1999), 0);
+    assert_int_equal(keep_alive_seconds(10), 0);
+    assert_int_equal(keep_alive_seconds(24ULL * 3600 * 1000), 86399);
+}
+
 static void the_callers_wish_to_close_is_told(void **state)
 {
     (void)state;
@@ -779,6 +806,8 @@ int main(void)
         EACH(other_methods_are_405_and_unknown_ones_501),
         EACH(options_says_what_is_allowed),
         EACH(the_connection_field_follows_version_and_wish),
+        EACH(how_long_it_is_kept_is_told_of_a_kept_one_only),
+        EACH(a_second_less_is_announced_and_less_than_one_is_not),
         EACH(the_callers_wish_to_close_is_told),
         EACH(an_error_without_a_request_closes),
         EACH(every_status_that_can_be_asked_for_has_a_page),
