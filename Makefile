@@ -23,6 +23,8 @@ CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD) -DPERDURE_VERSION='"$(VERSION)"' $(DEFI
 CFLAGS   += -std=gnu11 -g $(OPTIMISE) $(WARNINGS) $(HARDEN)
 LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS   += -lconfuse
+# The worker, being static, has no use for it: of libmnl, Debian has the shared library only.
+SUPERVISOR_LDLIBS := -lmnl
 
 # A worker's birth is part of the gap after a death, and dynamic linking was a third of a birth. The sanitizers need it.
 WORKER_LDFLAGS := $(if $(findstring -fsanitize,$(OPTIMISE)),,-static-pie)
@@ -41,7 +43,7 @@ UNIT_BINS := $(patsubst %.c,$(BUILD)/%,$(UNITS))
 all: $(BUILD)/perdure $(BUILD)/perdure-worker
 
 $(BUILD)/perdure: $(call object,supervisor/main.c) $(BUILD)/libsupervisor.a $(BUILD)/libinherit.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(SUPERVISOR_LDLIBS)
 $(BUILD)/perdure-worker: $(call object,worker/main.c worker/no_users.c) $(BUILD)/libworker.a $(BUILD)/libinherit.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $(WORKER_LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -59,7 +61,7 @@ $(BUILD)/%.o: %.c Makefile
 
 # A unit test links the program it tests without its main; it may include the .c's private parts by including the .c.
 $(BUILD)/tests/unit/supervisor/%_test: $(BUILD)/tests/unit/supervisor/%_test.o $(BUILD)/libsupervisor.a $(BUILD)/libinherit.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(SUPERVISOR_LDLIBS) -lcmocka
 $(BUILD)/tests/unit/worker/%_test: $(BUILD)/tests/unit/worker/%_test.o $(BUILD)/libfixture.a $(BUILD)/libworker.a $(BUILD)/libinherit.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 

@@ -3,6 +3,7 @@
 
 #include "supervisor/json.h"
 #include "supervisor/ledger.h"
+#include "supervisor/ports.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -37,6 +38,23 @@ static uint64_t age_ms(const struct worker *worker, struct instant now)
 /* Fresh ones are no successions. */
 static const enum birth_cause shown_causes[] = {BIRTH_CRASH, BIRTH_KILLED, BIRTH_HANG, BIRTH_RELOAD, BIRTH_UPGRADE};
 enum { SHOWN_CAUSES = sizeof shown_causes / sizeof shown_causes[0] };
+
+/* Who closed first: who did has TIME_WAIT. */
+struct closed_first {
+    uint64_t clients;
+    uint64_t us;
+};
+
+static struct closed_first closed_first(const struct workers *workers)
+{
+    struct closed_first sums = {0};
+    for (size_t i = 0; i < workers->count && i < WORKERS_MAX; i++) {
+        const struct cell_counters *counters = &workers->all[i].counters;
+        sums.clients += counters->ended_by_client + counters->parted;
+        sums.us += counters->ended_by_timeout + counters->ended_by_us + counters->dropped;
+    }
+    return sums;
+}
 
 static const char *verb_of(const struct ledger_result *result)
 {
@@ -137,7 +155,17 @@ static void json_supervisor(struct json *json, const struct ledger *ledger, stru
     json_close(json, '}');
 }
 
-static void json_listeners(struct json *json, const struct listeners *listeners)
+/* -1 is what is not known. */
+static void json_count(struct json *json, const char *name, int64_t number)
+{
+    if (number < 0) {
+        json_null(json, name);
+    } else {
+        json_number(json, name, number);
+    }
+}
+
+static void json_listeners(struct json *json, const struct listeners *listeners, const struct ports *ports)
 {
     json_open(json, "listeners", '[');
     for (size_t i = 0; i < listeners->count && i < CONTRACT_LISTENERS_MAX; i++) {
@@ -146,12 +174,32 @@ static void json_listeners(struct json *json, const struct listeners *listeners)
         json_number(json, "backlog", listeners->all[i].backlog);
         json_bool(json, "given", listeners->all[i].given != 0);
         json_bool(json, "resting", listeners->all[i].resting != 0);
+        json_count(json, "waiting", ports->all[i].waiting);
+        json_count(json, "waiting_limit", ports->all[i].waiting_limit);
+        json_count(json, "overflowed", ports->all[i].overflowed);
+        json_count(json, "time_wait", ports->all[i].time_wait);
         json_close(json, '}');
     }
     json_close(json, ']');
+    json_bool(json, "time_wait_counted_all", ports->counted_all);
 }
 
-static void render_json(FILE *out, const struct ledger *ledger, struct instant now)
+static void json_ends(struct json *json, const struct ledger *ledger, const struct net_counters *net)
+{
+    struct closed_first sums = closed_first(&ledger->workers);
+    json_open(json, "closed_first", '{');
+    json_number(json, "clients", (int64_t)sums.clients);
+    json_number(json, "us", (int64_t)sums.us);
+    json_close(json, '}');
+    json_open(json, "network_namespace", '{');
+    json_count(json, "listen_overflows", net->listen_overflows);
+    json_count(json, "listen_drops", net->listen_drops);
+    json_count(json, "resets_sent", net->resets_sent);
+    json_count(json, "time_wait", net->time_wait);
+    json_close(json, '}');
+}
+
+static void render_json(FILE *out, const struct ledger *ledger, const struct ports *ports, struct instant now)
 {
     struct json json = {.out = out};
     json_open(&json, NULL, '{');
@@ -159,7 +207,8 @@ static void render_json(FILE *out, const struct ledger *ledger, struct instant n
     json_supervisor(&json, ledger, now);
     json_number(&json, "generation", ledger->present.generation);
     json_number(&json, "good_generation", ledger->good.generation);
-    json_listeners(&json, &ledger->listeners);
+    json_listeners(&json, &ledger->listeners, ports);
+    json_ends(&json, ledger, &ports->net);
     json_number(&json, "workers_wanted", ledger->workers.wanted);
     json_open(&json, "workers", '[');
     for (size_t i = 0; i < ledger->workers.count && i < WORKERS_MAX; i++) {
@@ -231,6 +280,41 @@ static void render_head(FILE *out, const struct ledger *ledger, struct instant n
                                   : "");
     }
     fputs("\n\n", out);
+}
+
+static void put_count(FILE *out, const char *before, int width, int64_t number)
+{
+    if (number < 0) {
+        fprintf(out, "%s%*s", before, width, "?");
+    } else {
+        fprintf(out, "%s%*" PRId64, before, width, number);
+    }
+}
+
+static void render_ports(FILE *out, const struct listeners *listeners, const struct ports *ports)
+{
+    fprintf(out, "\n%-28s %8s %8s %10s  %s\n", "listener", "waiting", "at most", "overflowed", "TIME_WAIT");
+    for (size_t i = 0; i < listeners->count && i < CONTRACT_LISTENERS_MAX; i++) {
+        const struct port *port = &ports->all[i];
+        fprintf(out, "%-28.*s", LISTENER_ADDRESS_BYTES, listeners->all[i].address);
+        put_count(out, " ", 8, port->waiting);
+        put_count(out, " ", 8, port->waiting_limit);
+        put_count(out, " ", 10, port->overflowed);
+        put_count(out, "  ", 9, port->time_wait);
+        fputs(port->time_wait > 0 && !ports->counted_all ? " or more\n" : "\n", out);
+    }
+}
+
+static void render_ends(FILE *out, const struct ledger *ledger, const struct net_counters *net)
+{
+    struct closed_first sums = closed_first(&ledger->workers);
+    fprintf(out, "closed first: clients %" PRIu64 " times, perdure %" PRIu64 " times\n", sums.clients, sums.us);
+    fputs("of all programs in this network namespace:", out);
+    put_count(out, " ListenOverflows ", 0, net->listen_overflows);
+    put_count(out, ", ListenDrops ", 0, net->listen_drops);
+    put_count(out, ", RST sent ", 0, net->resets_sent);
+    put_count(out, ", in TIME_WAIT ", 0, net->time_wait);
+    fputc('\n', out);
 }
 
 static void render_worker(FILE *out, const struct worker *worker, struct instant now)
@@ -320,15 +404,17 @@ static void render_result(FILE *out, const struct ledger_result *result)
     }
 }
 
-static void render_text(FILE *out, const struct ledger *ledger, struct instant now)
+static void render_text(FILE *out, const struct ledger *ledger, const struct ports *ports, struct instant now)
 {
     render_head(out, ledger, now);
     render_table(out, &ledger->workers, now);
+    render_ports(out, &ledger->listeners, ports);
+    render_ends(out, ledger, &ports->net);
     render_deaths(out, ledger);
     render_result(out, &ledger->last_result);
 }
 
-char *status_render(const struct ledger *ledger, struct instant now, bool json)
+char *status_render(const struct ledger *ledger, const struct ports *ports, struct instant now, bool json)
 {
     char *text = NULL;
     size_t bytes = 0;
@@ -337,9 +423,9 @@ char *status_render(const struct ledger *ledger, struct instant now, bool json)
         return NULL;
     }
     if (json) {
-        render_json(out, ledger, now);
+        render_json(out, ledger, ports, now);
     } else {
-        render_text(out, ledger, now);
+        render_text(out, ledger, ports, now);
     }
     if (fclose(out) != 0) {
         free(text);

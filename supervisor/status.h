@@ -9,9 +9,10 @@
 #include <stdbool.h>
 
 struct ledger;
+struct ports;
 
 /* The whole text, malloc'ed; NULL only when memory is out. The caller has copied each worker's connections and counters
- * from its cell into the ledger before. */
-char *status_render(const struct ledger *ledger, struct instant now, bool json);
+ * from its cell into the ledger before, and has looked at its PORTS. */
+char *status_render(const struct ledger *ledger, const struct ports *ports, struct instant now, bool json);
 
 #endif

@@ -129,7 +129,8 @@ static void look_into_cells(struct supervisor *s)
 static void tell_status(struct supervisor *s, const struct control_request *request)
 {
     look_into_cells(s);
-    char *text = status_render(s->ledger, clock_now(), (request->flags & CONTROL_JSON) != 0);
+    ports_look(&s->ports, &s->ledger->listeners, clock_now());
+    char *text = status_render(s->ledger, &s->ports, clock_now(), (request->flags & CONTROL_JSON) != 0);
     control_reply(s->control, request->client, text != NULL ? 0 : 4,
                   text != NULL ? text : "no memory for the status\n");
     free(text);

@@ -10,6 +10,7 @@
 #include "supervisor/inherit/settings.h"
 #include "supervisor/inherit/snapshot.h"
 #include "supervisor/ledger.h"
+#include "supervisor/ports.h"
 #include "supervisor/privilege.h"
 #include "supervisor/program.h"
 
@@ -82,6 +83,7 @@ struct supervisor {
     struct fd_store_spares spares;
     struct reload reload;
     struct preview preview;
+    struct ports ports;
     struct stranger strangers[STRANGERS_MAX];
     size_t strangers_next;
     struct cell cells[WORKERS_MAX]; /* header NULL: not mapped */

@@ -1,6 +1,7 @@
 /* status_test.c — the status is valid JSON whatever the ledger holds, and tells people what they ask for. */
 #include "supervisor/json.h"
 #include "supervisor/ledger.h"
+#include "supervisor/ports.h"
 #include "supervisor/status.h"
 
 #include <setjmp.h>
@@ -14,6 +15,7 @@
 #include <cmocka.h>
 
 static struct ledger ledger;
+static struct ports ports;
 
 static int fill_ledger(void **state)
 {
@@ -27,7 +29,13 @@ static int fill_ledger(void **state)
     ledger.listeners.count = 2;
     snprintf(ledger.listeners.all[0].address, LISTENER_ADDRESS_BYTES, "0.0.0.0:8000");
     snprintf(ledger.listeners.all[1].address, LISTENER_ADDRESS_BYTES, "[::]:8000");
+    ports = (struct ports){.net = {.listen_overflows = 4, .listen_drops = 5, .resets_sent = 6, .time_wait = 70000},
+                           .counted_all = false};
+    ports.all[0] = (struct port){.waiting = 3, .waiting_limit = 4096, .overflowed = 8, .time_wait = 50000};
+    ports.all[1] = (struct port){.waiting = -1, .waiting_limit = -1, .overflowed = -1, .time_wait = -1};
     ledger.workers.count = 3;
+    ledger.workers.all[0].counters = (struct cell_counters){
+        .ended_by_client = 10, .parted = 100, .ended_by_timeout = 1, .ended_by_us = 20, .dropped = 300};
     ledger.workers.all[0].state = WORKER_SERVING;
     ledger.workers.all[0].pid = 101;
     ledger.workers.all[0].keeper_pid = 102;
@@ -120,7 +128,7 @@ static bool json_value(const char **text)
 
 static char *render(bool json)
 {
-    char *text = status_render(&ledger, (struct instant){.ms = 121000}, json);
+    char *text = status_render(&ledger, &ports, (struct instant){.ms = 121000}, json);
     assert_non_null(text);
     return text;
 }
@@ -140,8 +148,12 @@ static void the_json_has_what_programs_rely_on(void **state)
         "\"supervisor\":{\"pid\":100,",
         "\"uptime_ms\":120000",
         "\"generation\":4",
-        "\"listeners\":[{\"address\":\"0.0.0.0:8000\",\"backlog\":0,\"given\":false,\"resting\":false},{\"address\":\"["
-        "::]:8000\",",
+        "\"listeners\":[{\"address\":\"0.0.0.0:8000\",\"backlog\":0,\"given\":false,\"resting\":false,",
+        "\"waiting\":3,\"waiting_limit\":4096,\"overflowed\":8,\"time_wait\":50000},{\"address\":\"[::]:8000\",",
+        "\"waiting\":null,\"waiting_limit\":null,\"overflowed\":null,\"time_wait\":null}],",
+        "\"time_wait_counted_all\":false,",
+        "\"closed_first\":{\"clients\":110,\"us\":321},",
+        "\"network_namespace\":{\"listen_overflows\":4,\"listen_drops\":5,\"resets_sent\":6,\"time_wait\":70000},",
         "{\"slot\":0,\"pid\":101,\"keeper_pid\":102,\"state\":\"serving\",",
         "\"age_ms\":60000",
         "\"connections\":7",
@@ -173,6 +185,10 @@ static void people_see_the_same(void **state)
     static const char *const parts[] = {
         "supervisor pid 100, generation 4, up 2m 0s",
         "listening on 0.0.0.0:8000, [::]:8000",
+        "\n0.0.0.0:8000                        3     4096          8      50000 or more\n",
+        "\n[::]:8000                           ?        ?          ?          ?\n",
+        "\nclosed first: clients 110 times, perdure 321 times\n",
+        "ListenOverflows 4, ListenDrops 5, RST sent 6, in TIME_WAIT 70000\n",
         "serving",
         "1234567",
         "signal 11 (SIGSEGV)",

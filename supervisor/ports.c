@@ -1,0 +1,260 @@
+/* ports.c — see ports.h. */
+#include "supervisor/ports.h"
+
+#include "supervisor/inherit/address.h"
+
+#include <arpa/inet.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <linux/unix_diag.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+enum {
+    STATE_TIME_WAIT = 6, /* include/net/tcp_states.h */
+    STATE_LISTEN = 10,
+    COUNT_EVERY_MS = 1000,
+    COUNT_MOST_MS = 20,
+    ANSWER_BYTES = 32 * 1024,
+};
+
+/* ---- netlink ---- */
+
+/* A question's header and the struct of BYTES behind it, in a buffer of its own. */
+struct question {
+    struct nlmsghdr *header;
+    char buffer[256]; /* behind a pointer, for it must lie as a header does */
+};
+
+static void *question_begin(struct question *question, uint16_t flags, size_t bytes)
+{
+    memset(question, 0, sizeof *question);
+    question->header = mnl_nlmsg_put_header(question->buffer);
+    question->header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    question->header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+    question->header->nlmsg_seq = 1;
+    return mnl_nlmsg_put_extra_header(question->header, bytes);
+}
+
+static struct mnl_socket *ask(const struct question *question)
+{
+    struct timeval patience = {.tv_usec = COUNT_MOST_MS * 1000};
+    struct mnl_socket *diag = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+    if (diag == NULL) {
+        return NULL;
+    }
+    setsockopt(mnl_socket_get_fd(diag), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (mnl_socket_bind(diag, 0, MNL_SOCKET_AUTOPID) < 0 ||
+        mnl_socket_sendto(diag, question->header, question->header->nlmsg_len) < 0) {
+        mnl_socket_close(diag);
+        return NULL;
+    }
+    return diag;
+}
+
+/* Give each message of the answer to VISIT, until UNTIL. True if that was all of it. */
+static bool hear(struct mnl_socket *diag, mnl_cb_t visit, void *data, struct instant until)
+{
+    char answer[ANSWER_BYTES];
+    int more = MNL_CB_OK;
+    while (more == MNL_CB_OK && clock_now().ms <= until.ms) {
+        ssize_t got = mnl_socket_recvfrom(diag, answer, sizeof answer);
+        more = got > 0 ? mnl_cb_run(answer, (size_t)got, 1, mnl_socket_get_portid(diag), visit, data) : MNL_CB_ERROR;
+    }
+    return more == MNL_CB_STOP;
+}
+
+/* ---- accept queues ---- */
+
+static void look_at_tcp(struct port *port, int fd)
+{
+    struct tcp_info info = {0};
+    uint32_t memory[SK_MEMINFO_VARS] = {0};
+    socklen_t info_bytes = sizeof info, memory_bytes = sizeof memory;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_bytes) == 0 && info.tcpi_state == STATE_LISTEN) {
+        port->waiting = info.tcpi_unacked; /* so the kernel tells it of a listener: net/ipv4/tcp.c, tcp_get_info() */
+        port->waiting_limit = info.tcpi_sacked;
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &memory_bytes) == 0 &&
+        memory_bytes > SK_MEMINFO_DROPS * sizeof memory[0]) {
+        port->overflowed = memory[SK_MEMINFO_DROPS];
+    }
+}
+
+static int take_queue(const struct nlattr *attribute, void *data)
+{
+    struct port *port = data;
+    if (mnl_attr_get_type(attribute) == UNIX_DIAG_RQLEN &&
+        mnl_attr_get_payload_len(attribute) >= sizeof(struct unix_diag_rqlen)) {
+        const struct unix_diag_rqlen *queue = mnl_attr_get_payload(attribute);
+        port->waiting = queue->udiag_rqueue;
+        port->waiting_limit = queue->udiag_wqueue;
+    }
+    return MNL_CB_OK;
+}
+
+static int take_socket(const struct nlmsghdr *header, void *data)
+{
+    mnl_attr_parse(header, sizeof(struct unix_diag_msg), take_queue, data);
+    return MNL_CB_STOP;
+}
+
+static void look_at_unix(struct port *port, int fd, struct instant now)
+{
+    struct stat facts;
+    struct question question;
+    if (fstat(fd, &facts) != 0) {
+        return;
+    }
+    struct unix_diag_req *wanted = question_begin(&question, 0, sizeof *wanted);
+    *wanted = (struct unix_diag_req){.sdiag_family = AF_UNIX,
+                                     .udiag_states = ~0U,
+                                     .udiag_ino = (uint32_t)facts.st_ino,
+                                     .udiag_show = UDIAG_SHOW_RQLEN,
+                                     .udiag_cookie = {~0U, ~0U}};
+    struct mnl_socket *diag = ask(&question);
+    if (diag != NULL) {
+        hear(diag, take_socket, port, clock_after(now, COUNT_MOST_MS));
+        mnl_socket_close(diag);
+    }
+}
+
+static bool is_unix(const struct listener *listener)
+{
+    return strncmp(listener->address, "unix:", 5) == 0;
+}
+
+static void look_at_queues(struct ports *ports, const struct listeners *listeners, struct instant now)
+{
+    for (size_t i = 0; i < listeners->count; i++) {
+        struct port *port = &ports->all[i];
+        port->waiting = port->waiting_limit = port->overflowed = -1;
+        if (is_unix(&listeners->all[i])) {
+            look_at_unix(port, listeners->all[i].fd, now);
+        } else {
+            look_at_tcp(port, listeners->all[i].fd);
+        }
+    }
+}
+
+/* ---- TIME_WAIT ---- */
+
+/* Where connections to one port are counted: at the listeners of that port. */
+struct count {
+    struct ports *ports;
+    struct address addresses[CONTRACT_LISTENERS_MAX]; /* length 0: not of TCP */
+    size_t addresses_count;
+};
+
+static uint16_t port_of(const struct address *address)
+{
+    return address->storage.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&address->storage)->sin6_port
+                                                  : ((const struct sockaddr_in *)&address->storage)->sin_port;
+}
+
+/* True if connections to the IP of a message may have come by ADDRESS: its own, or it is the wildcard. */
+static bool takes(const struct address *address, const struct inet_diag_msg *message)
+{
+    static const struct in6_addr any;
+    bool is_v6 = address->storage.ss_family == AF_INET6;
+    const void *ip = is_v6 ? (const void *)&((const struct sockaddr_in6 *)&address->storage)->sin6_addr
+                           : (const void *)&((const struct sockaddr_in *)&address->storage)->sin_addr;
+    size_t bytes = is_v6 ? sizeof(struct in6_addr) : sizeof(struct in_addr);
+    return message->idiag_family == address->storage.ss_family && message->id.idiag_sport == port_of(address) &&
+           (memcmp(ip, &any, bytes) == 0 || memcmp(ip, message->id.idiag_src, bytes) == 0);
+}
+
+static int count_one(const struct nlmsghdr *header, void *data)
+{
+    struct count *count = data;
+    if (mnl_nlmsg_get_payload_len(header) < sizeof(struct inet_diag_msg)) {
+        return MNL_CB_OK;
+    }
+    const struct inet_diag_msg *message = mnl_nlmsg_get_payload(header);
+    for (size_t i = 0; message->idiag_state == STATE_TIME_WAIT && i < count->addresses_count; i++) {
+        if (count->addresses[i].length != 0 && takes(&count->addresses[i], message)) {
+            count->ports->all[i].time_wait++;
+            break;
+        }
+    }
+    return MNL_CB_OK;
+}
+
+/* All of the family and port of ADDRESS. True if none was left out. */
+static bool count_port(struct count *count, const struct address *address, struct instant until)
+{
+    struct question question;
+    struct inet_diag_req_v2 *wanted = question_begin(&question, NLM_F_DUMP, sizeof *wanted);
+    wanted->sdiag_family = (uint8_t)address->storage.ss_family;
+    wanted->sdiag_protocol = IPPROTO_TCP;
+    wanted->idiag_states = 1U << STATE_TIME_WAIT;
+    wanted->id.idiag_sport = port_of(address);
+    struct mnl_socket *diag = ask(&question);
+    bool all = diag != NULL && hear(diag, count_one, count, until);
+    if (diag != NULL) {
+        mnl_socket_close(diag);
+    }
+    return all;
+}
+
+/* True if one before number I has the same family and port: it was counted then. */
+static bool is_counted(const struct count *count, size_t i)
+{
+    const struct address *address = &count->addresses[i];
+    for (size_t before = 0; before < i; before++) {
+        const struct address *other = &count->addresses[before];
+        if (other->length != 0 && other->storage.ss_family == address->storage.ss_family &&
+            port_of(other) == port_of(address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void prepare(struct count *count, const struct listeners *listeners)
+{
+    char why[ADDRESS_WHY_BYTES];
+    count->addresses_count = listeners->count;
+    for (size_t i = 0; i < listeners->count; i++) {
+        struct address *address = &count->addresses[i];
+        bool is_tcp = !is_unix(&listeners->all[i]) && address_parse(listeners->all[i].address, address, why);
+        address->length = is_tcp ? address->length : 0;
+        count->ports->all[i].time_wait = is_tcp ? 0 : -1;
+    }
+}
+
+static void count_time_wait(struct ports *ports, const struct listeners *listeners, struct instant until)
+{
+    struct count count = {.ports = ports};
+    prepare(&count, listeners);
+    ports->counted_all = true;
+    for (size_t i = 0; ports->net.time_wait != 0 && i < count.addresses_count; i++) {
+        if (count.addresses[i].length != 0 && !is_counted(&count, i)) {
+            ports->counted_all &= count_port(&count, &count.addresses[i], until);
+        }
+    }
+}
+
+/* ---- both ---- */
+
+static bool is_fresh(const struct ports *ports, const struct listeners *listeners, struct instant now)
+{
+    return ports->counted_ms != 0 && now.ms < ports->counted_ms + COUNT_EVERY_MS &&
+           memcmp(&ports->counted, listeners, sizeof *listeners) == 0;
+}
+
+void ports_look(struct ports *ports, const struct listeners *listeners, struct instant now)
+{
+    net_counters_read(&ports->net);
+    look_at_queues(ports, listeners, now);
+    if (!is_fresh(ports, listeners, now)) {
+        count_time_wait(ports, listeners, clock_after(now, COUNT_MOST_MS));
+        ports->counted_ms = now.ms;
+        ports->counted = *listeners;
+    }
+}
