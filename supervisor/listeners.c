@@ -454,22 +454,6 @@ static int socket_number(int fd, int option)
     return getsockopt(fd, SOL_SOCKET, option, &number, &length) == 0 ? number : -1;
 }
 
-unsigned listeners_mend(const struct listeners *listeners)
-{
-    unsigned mended = 0;
-    for (size_t i = 0; i < listeners->count; i++) {
-        const struct listener *listener = &listeners->all[i];
-        if (listener->resting || socket_number(listener->fd, SO_ACCEPTCONN) != 0) {
-            continue;
-        }
-        bool listens = listen(listener->fd, listener->backlog) == 0;
-        log_warn("%s had stopped listening: a process that holds the socket shut it down; %s", listener->address,
-                 listens ? "it listens again" : strerror(errno));
-        mended += listens;
-    }
-    return mended;
-}
-
 bool listener_is_sound(const struct listener *listener)
 {
     struct address address;

@@ -26,7 +26,7 @@ struct listener {
     struct socket_file_rights rights;
     uint32_t given;   /* 1: not ours to close, nor is its file ours to touch */
     uint32_t resting; /* 1: given, and nobody accepts on it */
-    uint32_t spare;
+    uint32_t failing; /* 1: it was shut down, and cannot be made to listen again; the log has it */
 };
 
 /* Invariant: count <= CONTRACT_LISTENERS_MAX; no two addresses are the same. */
@@ -71,9 +71,10 @@ void listeners_close(struct listeners *listeners);
 /* Give the descriptors that are accepted on, in their order, for a birth. Returns how many. */
 size_t listeners_fds(const struct listeners *listeners, int32_t fds[CONTRACT_LISTENERS_MAX]);
 
-/* Look at each socket (SO_ACCEPTCONN): one that some holder broke by shutdown(2) is made to listen again, with a
- * warning. Cheap; call it every second or so. Returns how many had to be mended. */
-unsigned listeners_mend(const struct listeners *listeners);
+/* listener_mend.c: look at each socket. One that some holder broke by shutdown(2) is made to listen again, one that was
+ * made to block blocks no more, each with one line in the log. Cheap; call it every second or so. Returns how many were
+ * mended. */
+unsigned listeners_mend(struct listeners *listeners);
 
 /* True if one is an AF_UNIX socket that was shut down: listen(2) does not mend that. listeners_prepare binds it anew,
  * and workers must be given the new one. */

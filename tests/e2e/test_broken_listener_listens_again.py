@@ -83,6 +83,38 @@ def test_a_port(site):
     assert server.log().count(said) == 2
 
 
+def test_a_port_that_another_has_taken_meanwhile(site):
+    """It was said once a second, for as long as the other listened."""
+    server = site.start()
+    supervisor = server.supervisor_pid()
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        with listener_of(int(open(f"/proc/{supervisor}/task/{supervisor}/children").read().split()[0]),
+                         (server.host, server.port)) as one:
+            one.shutdown(socket.SHUT_RDWR)
+        thief = socket.create_server((server.host, server.port))
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    said = f"error: {server.address} has stopped listening: a process that holds the socket shut it down; " \
+           f"it cannot listen again: it is in use by pid {os.getpid()}"
+    harness.wait_until(lambda: said in server.log(), server.log)
+    time.sleep(2.5)  # for two more looks
+    assert server.log().count("stopped listening") == 1
+    thief.close()
+    assert seconds_until_served((server.host, server.port)) < ABOUT_A_SECOND
+    assert server.log().count("stopped listening") == 2
+
+
+def test_a_port_that_was_made_to_block(site):
+    """Of two workers that are told of one connection, one would wait for the next in accept(2)."""
+    server = site.start()
+    with listener_of(server.workers()[0]["pid"], (server.host, server.port)) as one:
+        os.set_blocking(one.fileno(), True)
+        harness.wait_until(lambda: not os.get_blocking(one.fileno()), server.log, ABOUT_A_SECOND)
+    said = f"warning: {server.address} had no O_NONBLOCK: a process that holds the socket took it away; it has it again"
+    assert server.log().count(said) == 1
+
+
 def test_a_port_however_patient_it_is_with_workers(site):
     """The supervisor's look at its listeners comes with the one at its workers' heartbeats."""
     site.write_config(hang_timeout="1h")
