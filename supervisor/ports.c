@@ -14,12 +14,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 
 enum {
     STATE_TIME_WAIT = 6, /* include/net/tcp_states.h */
     STATE_LISTEN = 10,
     COUNT_EVERY_MS = 1000,
-    COUNT_MOST_MS = 20,
+    COUNT_MOST_US = 20000,
+    ANSWER_MOST_MS = 100, /* the kernel answers at once */
     ANSWER_BYTES = 32 * 1024,
 };
 
@@ -43,7 +45,7 @@ static void *question_begin(struct question *question, uint16_t flags, size_t by
 
 static struct mnl_socket *ask(const struct question *question)
 {
-    struct timeval patience = {.tv_usec = COUNT_MOST_MS * 1000};
+    struct timeval patience = {.tv_usec = ANSWER_MOST_MS * 1000};
     struct mnl_socket *diag = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
     if (diag == NULL) {
         return NULL;
@@ -57,15 +59,24 @@ static struct mnl_socket *ask(const struct question *question)
     return diag;
 }
 
-/* Give each message of the answer to VISIT, until UNTIL. True if that was all of it. */
-static bool hear(struct mnl_socket *diag, mnl_cb_t visit, void *data, struct instant until)
+/* Processor time of this thread: what others do on a busy machine is not what we spend. */
+static uint64_t spent_us(void)
+{
+    struct timespec spent;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+    return (uint64_t)spent.tv_sec * 1000000 + (uint64_t)spent.tv_nsec / 1000;
+}
+
+/* Give each message of the answer to VISIT, at least the first of its packets, until as much time was spent as UNTIL_US
+ * says. True if that was all of it. */
+static bool hear(struct mnl_socket *diag, mnl_cb_t visit, void *data, uint64_t until_us)
 {
     char answer[ANSWER_BYTES];
-    int more = MNL_CB_OK;
-    while (more == MNL_CB_OK && clock_now().ms <= until.ms) {
+    int more;
+    do {
         ssize_t got = mnl_socket_recvfrom(diag, answer, sizeof answer);
         more = got > 0 ? mnl_cb_run(answer, (size_t)got, 1, mnl_socket_get_portid(diag), visit, data) : MNL_CB_ERROR;
-    }
+    } while (more == MNL_CB_OK && spent_us() <= until_us);
     return more == MNL_CB_STOP;
 }
 
@@ -104,7 +115,7 @@ static int take_socket(const struct nlmsghdr *header, void *data)
     return MNL_CB_STOP;
 }
 
-static void look_at_unix(struct port *port, int fd, struct instant now)
+static void look_at_unix(struct port *port, int fd)
 {
     struct stat facts;
     struct question question;
@@ -119,7 +130,7 @@ static void look_at_unix(struct port *port, int fd, struct instant now)
                                      .udiag_cookie = {~0U, ~0U}};
     struct mnl_socket *diag = ask(&question);
     if (diag != NULL) {
-        hear(diag, take_socket, port, clock_after(now, COUNT_MOST_MS));
+        hear(diag, take_socket, port, 0);
         mnl_socket_close(diag);
     }
 }
@@ -129,13 +140,13 @@ static bool is_unix(const struct listener *listener)
     return strncmp(listener->address, "unix:", 5) == 0;
 }
 
-static void look_at_queues(struct ports *ports, const struct listeners *listeners, struct instant now)
+static void look_at_queues(struct ports *ports, const struct listeners *listeners)
 {
     for (size_t i = 0; i < listeners->count; i++) {
         struct port *port = &ports->all[i];
         port->waiting = port->waiting_limit = port->overflowed = -1;
         if (is_unix(&listeners->all[i])) {
-            look_at_unix(port, listeners->all[i].fd, now);
+            look_at_unix(port, listeners->all[i].fd);
         } else {
             look_at_tcp(port, listeners->all[i].fd);
         }
@@ -186,7 +197,7 @@ static int count_one(const struct nlmsghdr *header, void *data)
 }
 
 /* All of the family and port of ADDRESS. True if none was left out. */
-static bool count_port(struct count *count, const struct address *address, struct instant until)
+static bool count_port(struct count *count, const struct address *address, uint64_t until_us)
 {
     struct question question;
     struct inet_diag_req_v2 *wanted = question_begin(&question, NLM_F_DUMP, sizeof *wanted);
@@ -195,7 +206,7 @@ static bool count_port(struct count *count, const struct address *address, struc
     wanted->idiag_states = 1U << STATE_TIME_WAIT;
     wanted->id.idiag_sport = port_of(address);
     struct mnl_socket *diag = ask(&question);
-    bool all = diag != NULL && hear(diag, count_one, count, until);
+    bool all = diag != NULL && hear(diag, count_one, count, until_us);
     if (diag != NULL) {
         mnl_socket_close(diag);
     }
@@ -228,15 +239,22 @@ static void prepare(struct count *count, const struct listeners *listeners)
     }
 }
 
-static void count_time_wait(struct ports *ports, const struct listeners *listeners, struct instant until)
+static void count_time_wait(struct ports *ports, const struct listeners *listeners, uint64_t until_us)
 {
     struct count count = {.ports = ports};
+    bool asked = false;
     prepare(&count, listeners);
     ports->counted_all = true;
     for (size_t i = 0; ports->net.time_wait != 0 && i < count.addresses_count; i++) {
-        if (count.addresses[i].length != 0 && !is_counted(&count, i)) {
-            ports->counted_all &= count_port(&count, &count.addresses[i], until);
+        if (count.addresses[i].length == 0 || is_counted(&count, i)) {
+            continue;
         }
+        if (asked && spent_us() > until_us) {
+            ports->counted_all = false;
+            return;
+        }
+        ports->counted_all &= count_port(&count, &count.addresses[i], until_us);
+        asked = true;
     }
 }
 
@@ -251,9 +269,9 @@ static bool is_fresh(const struct ports *ports, const struct listeners *listener
 void ports_look(struct ports *ports, const struct listeners *listeners, struct instant now)
 {
     net_counters_read(&ports->net);
-    look_at_queues(ports, listeners, now);
+    look_at_queues(ports, listeners);
     if (!is_fresh(ports, listeners, now)) {
-        count_time_wait(ports, listeners, clock_after(now, COUNT_MOST_MS));
+        count_time_wait(ports, listeners, spent_us() + COUNT_MOST_US);
         ports->counted_ms = now.ms;
         ports->counted = *listeners;
     }

@@ -301,7 +301,7 @@ static void render_ports(FILE *out, const struct listeners *listeners, const str
         put_count(out, " ", 8, port->waiting_limit);
         put_count(out, " ", 10, port->overflowed);
         put_count(out, "  ", 9, port->time_wait);
-        fputs(port->time_wait > 0 && !ports->counted_all ? " or more\n" : "\n", out);
+        fputs(port->time_wait >= 0 && !ports->counted_all ? " or more\n" : "\n", out);
     }
 }
 
