@@ -29,8 +29,8 @@ struct ports {
     struct listeners counted;
 };
 
-/* Ask. TIME_WAIT is counted at most once a second, and for some milliseconds at most: there can be 100,000 of them, and
- * who asks is the supervisor, which may be needed. */
+/* Ask. TIME_WAIT is counted at most once a second, and for COUNT_MOST_US of processor time: there can be 100,000 of
+ * them, and who asks is the supervisor, which may be needed. */
 void ports_look(struct ports *ports, const struct listeners *listeners, struct instant now);
 
 #endif

@@ -158,6 +158,29 @@ static void each_is_counted_at_the_listener_that_took_it(void **state)
     (void)state;
 }
 
+static void as_many_listeners_as_there_may_be_are_counted(void **state)
+{
+    struct listeners listeners = {.count = CONTRACT_LISTENERS_MAX};
+    struct ports ports = {.net.time_wait = 1};
+    for (size_t i = 0; i < listeners.count; i++) {
+        snprintf(listeners.all[i].address, LISTENER_ADDRESS_BYTES, "127.0.0.1:%zu", 100 + i);
+        listeners.all[i].fd = -1;
+    }
+    for (size_t own = 0; own < listeners.count; own += 9) {
+        struct listener kept = listeners.all[own];
+        listeners.all[own] = listen_somewhere(7);
+        leave_time_wait(&listeners.all[own]);
+        count_time_wait(&ports, &listeners, UINT64_MAX);
+        for (size_t i = 0; i < listeners.count; i++) {
+            assert_int_equal(ports.all[i].time_wait, i == own);
+        }
+        assert_true(ports.counted_all);
+        close(listeners.all[own].fd);
+        listeners.all[own] = kept;
+    }
+    (void)state;
+}
+
 /* Where there are very many in TIME_WAIT the kernel keeps no more: root has a network to himself. */
 static int have_own_network(void **state)
 {
@@ -179,6 +202,7 @@ int main(void)
         cmocka_unit_test(what_is_no_listener_is_not_known),
         cmocka_unit_test(time_wait_is_counted_by_port_and_once_a_second),
         cmocka_unit_test(counting_ends_when_its_time_is_over),
+        cmocka_unit_test(as_many_listeners_as_there_may_be_are_counted),
         cmocka_unit_test(each_is_counted_at_the_listener_that_took_it),
     };
     return cmocka_run_group_tests(tests, have_own_network, NULL);
