@@ -1,4 +1,5 @@
 """After a response that is known to be the last, the client closes first if it wants to: TIME_WAIT is not ours."""
+import random
 import socket
 import subprocess
 import time
@@ -7,6 +8,7 @@ import pytest
 
 import harness
 import tcp
+from test_kill_at_every_moment import killing
 
 ASK = "GET /a.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 CLIENTS = 200
@@ -219,3 +221,34 @@ def test_a_reload_that_turns_it_off_ends_the_waiting(site):
         assert client.read().body == b"a"
         assert server.reload(client_close_timeout="0s").returncode == 0
         assert ends_within(client, SOON_S)
+
+
+def wait_for_the_end(client):
+    client.assert_closed()
+
+
+def ask_on(client):
+    client.send(ASK * 3)
+    client.assert_closed()
+
+
+def half_close(client):
+    client.socket.shutdown(socket.SHUT_WR)
+    client.assert_closed()
+
+
+WAYS_TO_END = [harness.Client.close, wait_for_the_end, ask_on, half_close]
+
+
+@pytest.mark.sanitized
+def test_however_a_client_ends_no_kill_costs_it_a_byte_or_its_end(site):
+    server = site(client_close_timeout="30ms")
+    chance = random.Random(13)
+    body = bytes(48 * 1024)
+    with killing(server) as kills:
+        while kills.goes_on():
+            with server.connect() as client:
+                client.request("/some.bin", "Connection: close")
+                assert client.read().body == body
+                chance.choice(WAYS_TO_END)(client)
+    assert server.workers()[0]["dropped"] == 0
