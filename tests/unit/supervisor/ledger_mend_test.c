@@ -4,6 +4,7 @@
 
 #include "supervisor/inherit/log.h"
 #include "supervisor/ledger_fds.h"
+#include "supervisor/ports.h"
 #include "supervisor/roll.h"
 #include "supervisor/status.h"
 
@@ -163,10 +164,12 @@ static void check_bounds(struct ledger *ledger)
 /* What a supervisor reads of it: under the sanitizers, a byte too far ends the test. */
 static void read_all(struct ledger *ledger)
 {
+    static struct ports ports;
     uint32_t slot;
     enum worker_role role;
+    ports_look(&ports, &ledger->listeners, clock_now());
     for (int json = 0; json < 2; json++) {
-        char *text = status_render(ledger, clock_now(), json);
+        char *text = status_render(ledger, &ports, clock_now(), json);
         assert_non_null(text);
         free(text);
     }
