@@ -30,7 +30,7 @@ SUPERVISOR_LDLIBS := -lmnl
 WORKER_LDFLAGS := $(if $(findstring -fsanitize,$(OPTIMISE)),,-static-pie)
 
 INHERIT    := $(wildcard supervisor/inherit/*.c)
-SUPERVISOR := $(filter-out supervisor/main.c,$(wildcard supervisor/*.c))
+SUPERVISOR := $(filter-out supervisor/main.c,$(wildcard supervisor/*.c supervisor/why/*.c))
 WORKER     := $(filter-out worker/main.c worker/no_users.c,$(wildcard worker/*.c))
 FIXTURES   := $(filter-out %_test.c,$(wildcard tests/unit/worker/*.c))
 UNITS      := $(wildcard tests/unit/*/*_test.c tests/unit/*/*/*_test.c)

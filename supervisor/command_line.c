@@ -11,6 +11,8 @@ enum verb_takes {
     TAKES_JSON = 4,
     TAKES_LISTEN = 8,
     TAKES_DIRECTORY = 16,
+    TAKES_ADDRESS = 32,
+    TAKES_NO_TRY = 64,
 };
 
 /* Every verb a person may type, in the order of the help text. */
@@ -35,14 +37,21 @@ static const struct verb_row {
     {VERB_CHECK, "check", TAKES_CONFIG, "check   [-c FILE]", "is the configuration good? changes nothing"},
     {VERB_SERVE, "serve", TAKES_LISTEN | TAKES_DIRECTORY, "serve   [DIR] [-l ADDR:PORT]...",
      "serve DIR (.) on 127.0.0.1:8000; no configuration needed"},
+    {VERB_WHY, "why", TAKES_ADDRESS | TAKES_JSON | TAKES_NO_TRY, "why     [ADDR:]PORT | unix:PATH",
+     "why can nobody listen there? for any program"},
 };
 enum { VERBS_COUNT = sizeof verbs / sizeof verbs[0] };
 
 static const struct option long_options[] = {
-    {"config", required_argument, NULL, 'c'}, {"listen", required_argument, NULL, 'l'},
-    {"now", no_argument, NULL, 'n'},          {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
-    {"contract", no_argument, NULL, 'C'},     {0},
+    {"config", required_argument, NULL, 'c'},
+    {"listen", required_argument, NULL, 'l'},
+    {"now", no_argument, NULL, 'n'},
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {"contract", no_argument, NULL, 'C'},
+    {"no-try", no_argument, NULL, 't'},
+    {0},
 };
 
 static const struct verb_row *find_verb(const char *name)
@@ -124,6 +133,10 @@ static int take_option(int letter, const char *word, struct command *command, st
         command->json = true;
         given->takes |= TAKES_JSON;
         return 0;
+    case 't':
+        command->no_try = true;
+        given->takes |= TAKES_NO_TRY;
+        return 0;
     case 'h':
         given->verb = VERB_HELP;
         return 0;
@@ -174,6 +187,7 @@ static int refuse_option(const struct verb_row *row, unsigned surplus, char erro
     const char *name = (surplus & TAKES_CONFIG) != 0 ? "-c" : "-l";
     name = (surplus & TAKES_NOW) != 0 ? "--now" : name;
     name = (surplus & TAKES_JSON) != 0 ? "--json" : name;
+    name = (surplus & TAKES_NO_TRY) != 0 ? "--no-try" : name;
     snprintf(error, COMMAND_ERROR_BYTES, "%s does not take %s; see: perdure --help", row->name, name);
     return -1;
 }
@@ -203,6 +217,14 @@ int command_read(int argc, char *argv[], struct command *command, char error[COM
     }
     if (optind < argc && (row->takes & TAKES_DIRECTORY) != 0) {
         command->directory = argv[optind++];
+    }
+    if ((row->takes & TAKES_ADDRESS) != 0) {
+        if (optind >= argc) {
+            snprintf(error, COMMAND_ERROR_BYTES, "%s: of which port? write, for one: perdure %s 8000", row->name,
+                     row->name);
+            return -1;
+        }
+        command->addresses[command->addresses_count++] = argv[optind++];
     }
     if (optind < argc) {
         snprintf(error, COMMAND_ERROR_BYTES, "%s: \"%.60s\" is one word too many", row->name, argv[optind]);
@@ -236,7 +258,8 @@ void command_help(FILE *out)
           "  -c, --config FILE        default " COMMAND_CONFIG_DEFAULT "\n"
           "  -l, --listen ADDR:PORT   serve: where to listen; may be given several times\n"
           "      --now                stop: do not wait for clients\n"
-          "      --json               status: for programs\n"
+          "      --json               status, why: for programs\n"
+          "      --no-try             why: do not try to bind\n"
           "  -h, --help               this text\n"
           "  -V, --version            the version\n"
           "\n"
@@ -250,6 +273,7 @@ void command_help(FILE *out)
           "\n"
           "Exit status: 0 done, 1 refused or failed, 2 wrong usage;\n"
           "of diff: 0 identical, 1 a reload would change something, 2 it would be refused, or cannot be told;\n"
+          "of why: 0 a server could listen there, 1 it could not, 2 wrong usage;\n"
           "of status: 0 running, 1 dead with a pid file left, 3 stopped, 4 unknown.\n",
           out);
 }

@@ -22,6 +22,7 @@ enum command_verb {
     VERB_STATUS,
     VERB_CHECK,
     VERB_SERVE,
+    VERB_WHY,
     VERB_HELP,     /* -h, --help */
     VERB_VERSION,  /* -V, --version */
     VERB_CONTRACT, /* --contract: for a running supervisor that looks at the program on disk */
@@ -32,8 +33,9 @@ struct command {
     const char *config; /* all strings are borrowed from argv */
     bool now;
     bool json;
+    bool no_try;
     const char *directory;                        /* serve; never NULL */
-    const char *addresses[COMMAND_ADDRESSES_MAX]; /* serve; as written */
+    const char *addresses[COMMAND_ADDRESSES_MAX]; /* serve, and why has one; as written */
     size_t addresses_count;
 };
 

@@ -4,7 +4,7 @@
  * us, and no bind of ours is asked. */
 #include "supervisor/inherit/log.h"
 #include "supervisor/listeners.h"
-#include "supervisor/why.h"
+#include "supervisor/why/brief.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,9 +31,8 @@ static bool mend_shut_down(struct listener *listener)
     }
     if (!listener->failing) {
         why_not_bind(listener->address, errno, why, sizeof why);
-        log_error(
-            "%s has stopped listening: a process that holds the socket shut it down; it cannot listen again: it %s",
-            listener->address, why);
+        log_error("%s has stopped listening: a process that holds the socket shut it down; it cannot listen again: %s",
+                  listener->address, why);
         listener->failing = 1;
     }
     return false;

@@ -3,7 +3,7 @@
 
 #include "supervisor/inherit/address.h"
 #include "supervisor/inherit/log.h"
-#include "supervisor/why.h"
+#include "supervisor/why/brief.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -130,11 +130,9 @@ static void why_not(const struct listener *listener, int number, char *why, size
 {
     const char *path = unix_path(listener->address);
     bool given_away = listener->rights.owner != SOCKET_FILE_AS_IT_IS || listener->rights.group != SOCKET_FILE_AS_IT_IS;
-    if (path != NULL && number == EADDRINUSE && socket_file_is_other(path)) {
-        snprintf(why, bytes, "is a file and no socket; remove it, or choose another path");
-    } else if (path != NULL && number == EPERM && given_away) {
+    if (path != NULL && number == EPERM && given_away) {
         snprintf(why, bytes,
-                 "may not be given to that owner and group: %s; start as root, or leave owner and group out",
+                 "its file may not be given to that owner and group: %s; start as root, or leave owner and group out",
                  strerror(number));
     } else {
         why_not_bind(listener->address, number, why, bytes);
@@ -145,9 +143,10 @@ static void explain(const struct listen_setting *setting, const char *address, c
                     char error[LISTENERS_ERROR_BYTES])
 {
     if (setting->file != NULL) {
-        snprintf(error, LISTENERS_ERROR_BYTES, "%.300s:%u: %s %s", setting->file, setting->line, address, why);
+        snprintf(error, LISTENERS_ERROR_BYTES, "%.300s:%u: cannot listen on %s: %s", setting->file, setting->line,
+                 address, why);
     } else {
-        snprintf(error, LISTENERS_ERROR_BYTES, "%s %s", address, why);
+        snprintf(error, LISTENERS_ERROR_BYTES, "cannot listen on %s: %s", address, why);
     }
 }
 
@@ -156,13 +155,8 @@ void listeners_explain(const struct listen_setting *setting, const char *address
 {
     char why[LISTENERS_ERROR_BYTES / 2];
     struct listener listener = {.rights = {.owner = SOCKET_FILE_AS_IT_IS, .group = SOCKET_FILE_AS_IT_IS}};
-    const char *path = unix_path(address);
     snprintf(listener.address, sizeof listener.address, "%s", address);
-    if (path != NULL && number == EADDRINUSE && !socket_file_is_other(path)) {
-        snprintf(why, sizeof why, "is in use: somebody listens on it"); /* to ask who, one would have to connect */
-    } else {
-        why_not(&listener, number, why, sizeof why);
-    }
+    why_not(&listener, number, why, sizeof why);
     explain(setting, address, why, error);
 }
 
@@ -262,8 +256,7 @@ static int listener_describe(struct listener *listener, const struct listen_sett
     *listener = (struct listener){.fd = -1, .backlog = setting->backlog};
     canonical(setting->address, listener->address);
     if (!rights_of(setting, &listener->rights)) {
-        explain(setting, listener->address, "cannot be made: its owner or group does not exist any more; write another",
-                error);
+        explain(setting, listener->address, "its owner or group does not exist any more; write another", error);
         return -1;
     }
     return 0;

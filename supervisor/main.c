@@ -4,6 +4,7 @@
 #include "supervisor/start.h"
 #include "supervisor/supervise.h"
 #include "supervisor/verbs.h"
+#include "supervisor/why/why.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -62,6 +63,8 @@ static int carry_out(const struct command *command)
         return verb_check(command);
     case VERB_SERVE:
         return serve_directory(command);
+    case VERB_WHY:
+        return why(command);
     case VERB_HELP:
         return show(command_help);
     case VERB_VERSION:

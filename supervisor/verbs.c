@@ -5,6 +5,7 @@
 #include "supervisor/identity.h"
 #include "supervisor/inherit/settings.h"
 #include "supervisor/inherit/snapshot.h"
+#include "supervisor/listener_probe.h"
 #include "supervisor/run_dir.h"
 
 #include <errno.h>
@@ -220,6 +221,17 @@ int verb_stop(const struct command *command)
 
 /* ---- check ---- */
 
+/* The configuration may be good, and an address taken: that is no fault of the file, and may be over when the service
+ * starts. While it runs it has its addresses itself, and `perdure diff` tells of new ones. */
+static void warn_of_addresses(const struct settings *settings)
+{
+    static const struct listeners none;
+    char error[LISTENERS_ERROR_BYTES];
+    if (identity_look(settings->run_dir, NULL) != IDENTITY_RUNNING && listeners_probe(&none, settings, error) != 0) {
+        fprintf(stderr, "perdure: warning: %s\n", error);
+    }
+}
+
 int verb_check(const struct command *command)
 {
     char error[SETTINGS_ERROR_BYTES];
@@ -232,6 +244,7 @@ int verb_check(const struct command *command)
         fprintf(stderr, "%s\n", error);
         return 1;
     }
+    warn_of_addresses(settings);
     settings_free(settings);
     printf("%s: good\n", command->config);
     return 0;

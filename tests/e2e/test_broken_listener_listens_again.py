@@ -95,8 +95,9 @@ def test_a_port_that_another_has_taken_meanwhile(site):
         thief = socket.create_server((server.host, server.port))
     finally:
         os.kill(supervisor, signal.SIGCONT)
+    name = open("/proc/self/comm").read().strip()
     said = f"error: {server.address} has stopped listening: a process that holds the socket shut it down; " \
-           f"it cannot listen again: it is in use by pid {os.getpid()}"
+           f"it cannot listen again: in use by {name} (pid {os.getpid()},"
     harness.wait_until(lambda: said in server.log(), server.log)
     time.sleep(2.5)  # for two more looks
     assert server.log().count("stopped listening") == 1

@@ -109,7 +109,7 @@ def test_who_is_queued_on_one_that_stays_is_served_though_another_cannot_be_boun
         done = site.verb("reload")
         assert done.returncode == 1
         line = site.config_text().splitlines().index(f'listen "{site.listeners[-1]}" {{ }}') + 1
-        assert done.stderr.startswith(f"refused: {site.config_path}:{line}: {site.listeners[-1]} is in use by pid ")
+        assert done.stderr.startswith(f"refused: {site.config_path}:{line}: cannot listen on {site.listeners[-1]}: in use by ")
         assert before.get("/").body == b"here"
     assert listening(comes) is None, "the first new one was left behind"
     assert listening(site.address)["inode"] == inode

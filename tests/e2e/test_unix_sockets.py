@@ -137,8 +137,8 @@ def test_a_socket_that_may_not_be_given_away_is_refused_with_its_line(site):
                           env=site.server.environment(), timeout=60)
     line = site.server.config_path.read_text().splitlines().index(site.server.more) + 1
     assert done.returncode == 1
-    assert done.stderr == (f"perdure: {site.server.config_path}:{line}: unix:{site.path} may not be given to that owner "
-                           "and group: Operation not permitted; start as root, or leave owner and group out\n")
+    assert done.stderr == (f"perdure: {site.server.config_path}:{line}: cannot listen on unix:{site.path}: its file may "
+                           "not be given to that owner and group: Operation not permitted; start as root, or leave owner and group out\n")
     assert not site.path.exists()
 
 
@@ -166,7 +166,8 @@ def test_a_socket_that_somebody_listens_on_is_left_to_him(site):
         done = site.server.verb("start")
         assert done.returncode == 1
         name = harness.read_proc("self", "comm").decode().strip()
-        assert f"unix:{site.path} is in use by pid {os.getpid()} ({name}); stop that, or choose" in done.stderr
+        assert f"cannot listen on unix:{site.path}: in use by {name} (pid {os.getpid()}, user " in done.stderr
+        assert "); stop it, or choose another path; more: perdure why unix:" in done.stderr
         assert site.inode() == inode
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(site.path))
@@ -177,7 +178,7 @@ def test_a_file_that_is_no_socket_is_left_alone(site):
     site.write()
     done = site.server.verb("start")
     assert done.returncode == 1
-    assert f"unix:{site.path} is a file and no socket; remove it, or choose another path" in done.stderr
+    assert f"cannot listen on unix:{site.path}: it is a file and no socket; remove it, or choose another path" in done.stderr
     assert site.path.read_text() == "mine"
 
 

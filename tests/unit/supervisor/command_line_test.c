@@ -38,7 +38,7 @@ static void each_verb_is_known(void **state)
         {"reopen", VERB_REOPEN},   {"status", VERB_STATUS},     {"check", VERB_CHECK},
         {"serve", VERB_SERVE},     {"-h", VERB_HELP},           {"--help", VERB_HELP},
         {"-V", VERB_VERSION},      {"--version", VERB_VERSION}, {"--contract", VERB_CONTRACT},
-        {"run --help", VERB_HELP},
+        {"run --help", VERB_HELP}, {"why 80", VERB_WHY},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_int_equal(read_line(rows[i].line), 0);
@@ -71,6 +71,18 @@ static void serve_takes_a_directory_and_many_addresses(void **state)
     (void)state;
 }
 
+static void why_takes_one_address(void **state)
+{
+    assert_int_equal(read_line("why [::1]:80 --json"), 0);
+    assert_string_equal(command.addresses[0], "[::1]:80");
+    assert_true(command.json);
+    assert_false(command.no_try);
+    assert_int_equal(read_line("why --no-try 80"), 0);
+    assert_string_equal(command.addresses[0], "80");
+    assert_true(command.no_try);
+    (void)state;
+}
+
 static void what_a_verb_does_not_take_is_refused(void **state)
 {
     static const struct {
@@ -84,6 +96,10 @@ static void what_a_verb_does_not_take_is_refused(void **state)
         {"reload x", "reload: \"x\" is one word too many"},
         {"run -c", "-c needs a value"},
         {"run --bogus", "there is no option --bogus"},
+        {"start --no-try", "start does not take --no-try"},
+        {"why", "why: of which port? write, for one: perdure why 8000"},
+        {"why 80 81", "why: \"81\" is one word too many"},
+        {"why 80 -c /a", "why does not take -c"},
         {"", "no verb given"},
         {"relaod", "there is no verb \"relaod\"; did you mean reload?"},
         {"xyzzy", "there is no verb \"xyzzy\""},
@@ -113,9 +129,9 @@ static void help_shows_every_verb_and_signal(void **state)
     FILE *out = open_memstream(&text, &bytes);
     command_help(out);
     fclose(out);
-    static const char *const words[] = {"run",    "start",  "stop",  "reload", "diff", "restart",
-                                        "reopen", "status", "check", "serve",  "HUP",  "TERM",
-                                        "QUIT",   "INT",    "USR1",  "USR2",   "TTIN", "TTOU"};
+    static const char *const words[] = {"run",    "start", "stop",  "reload", "diff", "restart", "reopen",
+                                        "status", "check", "serve", "why",    "HUP",  "TERM",    "QUIT",
+                                        "INT",    "USR1",  "USR2",  "TTIN",   "TTOU"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         assert_non_null(strstr(text, words[i]));
     }
@@ -129,6 +145,7 @@ int main(void)
         cmocka_unit_test(each_verb_is_known),
         cmocka_unit_test(the_file_may_be_named_before_and_after_the_verb),
         cmocka_unit_test(serve_takes_a_directory_and_many_addresses),
+        cmocka_unit_test(why_takes_one_address),
         cmocka_unit_test(what_a_verb_does_not_take_is_refused),
         cmocka_unit_test(the_nearest_verb_is_guessed),
         cmocka_unit_test(help_shows_every_verb_and_signal),

@@ -1,7 +1,7 @@
 /* listeners_test.c — a reload binds what is new first, all or nothing, keeps what stays, and closes what is gone last.
  */
 #include "supervisor/listeners.h"
-#include "supervisor/why.h"
+#include "supervisor/why/brief.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -204,7 +204,8 @@ static void one_that_cannot_be_bound_undoes_the_others(void **state)
     char says[128];
     assert_int_equal(listeners_prepare(&none, wish(taken, NULL, NULL), &rival, error), 0);
     assert_int_equal(listeners_prepare(&none, wish(other, taken, NULL), &set, error), -1);
-    snprintf(says, sizeof says, "f.conf:2: %s is in use by pid %d (", taken, (int)getpid());
+    snprintf(says, sizeof says, "f.conf:2: cannot listen on %s: in use by listeners_test (pid %d, ", taken,
+             (int)getpid());
     assert_non_null(strstr(error, says));
     assert_false(answers(other));
     listeners_close(&rival);
@@ -260,8 +261,9 @@ static void an_address_of_another_machine_is_explained(void **state)
     struct listeners none = {0};
     struct listeners set;
     assert_int_equal(listeners_prepare(&none, wish("192.0.2.1:8000", NULL, NULL), &set, error), -1);
-    assert_string_equal(error, "f.conf:1: 192.0.2.1:8000 is not an address of this machine; see `ip address`, or "
-                               "listen on \"0.0.0.0:8000\" for all of them");
+    assert_string_equal(error, "f.conf:1: cannot listen on 192.0.2.1:8000: not an address of this machine; see \"ip "
+                               "address\", or listen on 0.0.0.0:8000 for all of them; more: perdure why "
+                               "192.0.2.1:8000");
     (void)state;
 }
 
@@ -276,7 +278,8 @@ static void a_port_that_looks_free_is_explained(void **state)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
     assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &set, error), -1);
-    assert_non_null(strstr(error, "although nobody listens there"));
+    assert_non_null(strstr(error, "in use by listeners_test (pid "));
+    assert_non_null(strstr(error, "which is bound there although it does not listen"));
     close(fd);
     (void)state;
 }
@@ -378,7 +381,7 @@ static void a_living_socket_of_another_kind_is_not_removed(void **state)
     int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
     assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &set, error), -1);
-    assert_non_null(strstr(error, "cannot be told: Protocol wrong type for socket; remove it if none does"));
+    assert_non_null(strstr(error, "in use by listeners_test (pid "));
     assert_int_equal(stat(address + 5, &is), 0);
     close(fd);
     (void)state;
@@ -411,7 +414,7 @@ static void one_that_is_bound_and_does_not_listen_yet_is_waited_for(void **state
     }
     assert_int_equal(read(ends[0], &bound, 1), 1);
     assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &set, error), -1);
-    assert_non_null(strstr(error, "is in use by pid"));
+    assert_non_null(strstr(error, "in use by listeners_test (pid "));
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     close(ends[0]);
@@ -428,7 +431,8 @@ static void a_stale_unix_socket_is_replaced_a_living_one_is_not(void **state)
     assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &first, error), 0);
     assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &second, error), -1);
     char says[256];
-    snprintf(says, sizeof says, "f.conf:1: %s is in use by pid %d (listeners_test); stop that", address, (int)getpid());
+    snprintf(says, sizeof says, "f.conf:1: cannot listen on %s: in use by listeners_test (pid %d, ", address,
+             (int)getpid());
     assert_non_null(strstr(error, says));
     close(first.all[0].fd); /* as if killed: the file stays */
     assert_int_equal(listeners_prepare(&none, wish(address, NULL, NULL), &second, error), 0);

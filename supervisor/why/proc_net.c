@@ -1,0 +1,103 @@
+/* proc_net.c — see proc_net.h. */
+#include "supervisor/why/proc_net.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINE_BYTES = 512, TIMER_TIME_WAIT = 3, TICKS_PER_S = 100 /* what /proc counts in, whatever the kernel does */ };
+
+/* The 8 or 32 hexadecimal digits of an address are its 32-bit words in this machine's byte order. */
+static bool read_host(const char *hex, int family, struct end *end)
+{
+    size_t words = family == AF_INET ? 1 : 4;
+    if (strlen(hex) != words * 8) {
+        return false;
+    }
+    end->host = (struct in6_addr){0};
+    for (size_t i = 0; i < words; i++) {
+        char digits[9];
+        snprintf(digits, sizeof digits, "%.8s", hex + 8 * i);
+        end->host.s6_addr32[4 - words + i] = (uint32_t)strtoul(digits, NULL, 16);
+    }
+    if (family == AF_INET) {
+        end->host.s6_addr16[5] = 0xffff;
+    }
+    return true;
+}
+
+bool proc_net_line(const char *line, int family, struct socket_fact *socket)
+{
+    char local[33];
+    char peer[33];
+    unsigned local_port;
+    unsigned peer_port;
+    unsigned state;
+    unsigned timer;
+    unsigned long when;
+    unsigned queue_out;
+    unsigned queue_in;
+    *socket = (struct socket_fact){.family = family};
+    if (sscanf(line, " %*u: %32[0-9A-F]:%X %32[0-9A-F]:%X %X %X:%X %X:%lX %*X %" SCNu32 " %*d %" SCNu32, local,
+               &local_port, peer, &peer_port, &state, &queue_out, &queue_in, &timer, &when, &socket->uid,
+               &socket->inode) != 11 ||
+        !read_host(local, family, &socket->local) || !read_host(peer, family, &socket->peer)) {
+        return false;
+    }
+    socket->local.port = (uint16_t)local_port;
+    socket->peer.port = (uint16_t)peer_port;
+    socket->state = (int)state;
+    socket->counts_down = timer == TIMER_TIME_WAIT;
+    socket->remaining_ms = socket->counts_down ? (uint32_t)(when * (1000 / TICKS_PER_S)) : 0;
+    socket->queue = queue_in;
+    return true;
+}
+
+/* Call EACH for every socket of the port; until it returns false. */
+static void read_table(const struct facts *facts, const char *process, int family,
+                       bool (*each)(const struct socket_fact *socket, void *data), void *data)
+{
+    char path[64];
+    char line[LINE_BYTES];
+    struct socket_fact socket;
+    snprintf(path, sizeof path, "/proc/%.20s/net/%s", process, family == AF_INET ? "tcp" : "tcp6");
+    FILE *table = fopen(path, "re");
+    bool more = table != NULL;
+    while (more && fgets(line, sizeof line, table) != NULL) {
+        more = !proc_net_line(line, family, &socket) || socket.local.port != facts->port || each(&socket, data);
+    }
+    if (table != NULL) {
+        fclose(table);
+    }
+}
+
+static bool add(const struct socket_fact *socket, void *data)
+{
+    struct socket_fact *added = facts_add_socket(data);
+    if (added != NULL) {
+        *added = *socket;
+    }
+    return added != NULL;
+}
+
+void proc_net_sockets(struct facts *facts, const char *process)
+{
+    read_table(facts, process, AF_INET, add, facts);
+    read_table(facts, process, AF_INET6, add, facts);
+}
+
+static bool note_listener(const struct socket_fact *socket, void *data)
+{
+    bool *listens = data;
+    *listens |= socket->state == TCP_LISTEN;
+    return !*listens;
+}
+
+bool proc_net_listens(const struct facts *facts, const char *process)
+{
+    bool listens = false;
+    read_table(facts, process, AF_INET, note_listener, &listens);
+    read_table(facts, process, AF_INET6, note_listener, &listens);
+    return listens;
+}
