@@ -302,7 +302,8 @@ static bool has_holder(const struct facts *facts, size_t socket)
 /* Something that matters was found, and nobody who has it; or nothing was found, and it may be elsewhere. */
 static void add_unseen(const struct facts *facts, struct causes *causes)
 {
-    bool missing = facts->unseen.diag_error != 0 || (facts->unseen.namespaces > 0 && facts->sockets_count == 0);
+    bool elsewhere = !facts->unseen.root && facts->unseen.namespaces > 0 && facts->sockets_count == 0;
+    bool missing = facts->unseen.diag_error != 0 || elsewhere;
     for (size_t i = 0; i < causes->count; i++) {
         const struct cause *cause = &causes->all[i];
         missing |= cause->kind == CAUSE_UNKNOWN && cause->number == EADDRINUSE;

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { ROOTS_SHOWN = 3, COMMAND_SHOWN = 70, MS_PER_S = 1000, TW_REUSE_LOOPBACK = 2 };
+enum { ROOTS_SHOWN = 3, COMMAND_SHOWN = 70, MS_PER_S = 1000 };
 
 /* The moment it is all over, to the full second. */
 static const char *until(uint32_t ms, char text[WORDS_BYTES])
@@ -229,24 +229,14 @@ static void explain_leaving(FILE *out, const struct facts *facts, const struct c
     tell_holders(out, facts, cause, &holders);
 }
 
-static bool reused_soon(const struct facts *facts, const struct cause *cause)
-{
-    bool loopback = true;
-    for (size_t i = 0; i < facts->sockets_count; i++) {
-        const struct in6_addr *host = &facts->sockets[i].peer.host;
-        if (cause_is_about(facts, cause, i)) {
-            loopback &= IN6_IS_ADDR_LOOPBACK(host) || (IN6_IS_ADDR_V4MAPPED(host) && host->s6_addr[12] == 127);
-        }
-    }
-    return facts->machine.tw_reuse == 1 || (facts->machine.tw_reuse == TW_REUSE_LOOPBACK && loopback);
-}
-
+/* With timestamps on both sides the kernel can tell late packets from new ones, and lets the new connection pass. */
 static void explain_connect_from(FILE *out, const struct facts *facts, const struct cause *cause)
 {
     fprintf(out, "Connecting from port %u to one of these peers fails until then with ", facts->port);
     words_errno(out, EADDRNOTAVAIL);
-    fprintf(out, ", and SO_REUSEADDR does not help%s:\n  ",
-            reused_soon(facts, cause) ? " (here only for about 1 s: net.ipv4.tcp_tw_reuse)" : "");
+    fprintf(out, "%s; SO_REUSEADDR does not help:\n  ",
+            facts->machine.timestamps ? ", if that peer does not use TCP timestamps"
+                                      : ", for TCP timestamps are off here (net.ipv4.tcp_timestamps)");
     peers_tell_each(out, facts, cause);
 }
 
@@ -315,7 +305,7 @@ static void explain_unseen(FILE *out, const struct facts *facts)
         fputs("Not seen: other network namespaces (containers), which have ports of their own. Run this as root to see "
               "who listens there.",
               out);
-    } else if (!unseen->root || unseen->processes > 0) {
+    } else if (!unseen->root) {
         fprintf(out, "Not seen: what %u process%s of other users ha%s open. Run this as root to see it.",
                 unseen->processes, unseen->processes == 1 ? "" : "es", unseen->processes == 1 ? "s" : "ve");
     } else {

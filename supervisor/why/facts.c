@@ -44,9 +44,25 @@ struct holding *facts_add_holding(struct facts *facts)
     return added;
 }
 
+static bool is_in_the_way(const struct facts *facts, const struct socket_fact *socket)
+{
+    bool hits = facts->is_unix;
+    for (size_t i = 0; i < facts->targets_count; i++) {
+        hits |= facts_overlap(&socket->local, socket->v6only, &facts->targets[i].end, false);
+    }
+    return hits;
+}
+
 void facts_sort(struct facts *facts)
 {
+    size_t kept = 0;
     size_t listening = 0;
+    for (size_t i = 0; i < facts->sockets_count; i++) {
+        if (is_in_the_way(facts, &facts->sockets[i])) {
+            facts->sockets[kept++] = facts->sockets[i];
+        }
+    }
+    facts->sockets_count = kept;
     for (size_t i = 0; i < facts->sockets_count; i++) {
         if (facts->sockets[i].state == TCP_LISTEN) {
             struct socket_fact moved = facts->sockets[i];

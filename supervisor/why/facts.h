@@ -99,7 +99,7 @@ struct machine_fact {
     int range_low, range_high; /* net.ipv4.ip_local_port_range */
     bool nonlocal_bind;
     bool v6only_default; /* net.ipv6.bindv6only */
-    int tw_reuse;        /* net.ipv4.tcp_tw_reuse */
+    bool timestamps;     /* net.ipv4.tcp_timestamps */
 };
 
 struct unseen_fact {
@@ -137,7 +137,7 @@ struct socket_fact *facts_add_socket(struct facts *facts);
 struct process_fact *facts_add_process(struct facts *facts);
 struct holding *facts_add_holding(struct facts *facts);
 
-/* Put the listening sockets first, once all are there. */
+/* Once all sockets are there: forget those that are in the way of no target, and put those that listen first. */
 void facts_sort(struct facts *facts);
 
 void facts_free(struct facts *facts);

@@ -62,7 +62,7 @@ static bool is_nginx_worker(const struct process_fact *process)
 
 static bool is_perdure_worker(const struct process_fact *process)
 {
-    return strcmp(process->name, "perdure-worker") == 0;
+    return strcmp(process->name, "perdure-worker") == 0 || strcmp(process->name, "perdure-keeper") == 0;
 }
 
 /* Several processes of one program and one session, whose leader is dead: it was their parent, or they would not all

@@ -133,7 +133,7 @@ void machine_look(struct facts *facts)
     }
     machine->nonlocal_bind = setting_number("ipv4/ip_nonlocal_bind", 0) != 0;
     machine->v6only_default = setting_number("ipv6/bindv6only", 0) != 0;
-    machine->tw_reuse = setting_number("ipv4/tcp_tw_reuse", 0);
+    machine->timestamps = setting_number("ipv4/tcp_timestamps", 1) != 0;
     for (size_t i = 0; i < facts->targets_count; i++) {
         facts->targets[i].local = is_local(&facts->targets[i]);
     }

@@ -54,9 +54,9 @@ bool proc_net_line(const char *line, int family, struct socket_fact *socket)
     return true;
 }
 
-/* Call EACH for every socket of the port; until it returns false. */
-static void read_table(const struct facts *facts, const char *process, int family,
-                       bool (*each)(const struct socket_fact *socket, void *data), void *data)
+/* Call EACH for every socket, until it returns false. */
+static void read_table(const char *process, int family, bool (*each)(const struct socket_fact *socket, void *data),
+                       void *data)
 {
     char path[64];
     char line[LINE_BYTES];
@@ -65,7 +65,7 @@ static void read_table(const struct facts *facts, const char *process, int famil
     FILE *table = fopen(path, "re");
     bool more = table != NULL;
     while (more && fgets(line, sizeof line, table) != NULL) {
-        more = !proc_net_line(line, family, &socket) || socket.local.port != facts->port || each(&socket, data);
+        more = !proc_net_line(line, family, &socket) || each(&socket, data);
     }
     if (table != NULL) {
         fclose(table);
@@ -74,30 +74,39 @@ static void read_table(const struct facts *facts, const char *process, int famil
 
 static bool add(const struct socket_fact *socket, void *data)
 {
-    struct socket_fact *added = facts_add_socket(data);
+    struct facts *facts = data;
+    struct socket_fact *added = socket->local.port == facts->port ? facts_add_socket(facts) : NULL;
     if (added != NULL) {
         *added = *socket;
     }
-    return added != NULL;
+    return !facts->unseen.truncated;
 }
 
 void proc_net_sockets(struct facts *facts, const char *process)
 {
-    read_table(facts, process, AF_INET, add, facts);
-    read_table(facts, process, AF_INET6, add, facts);
+    read_table(process, AF_INET, add, facts);
+    read_table(process, AF_INET6, add, facts);
 }
 
+struct search {
+    uint16_t port;
+    bool found;
+};
+
+/* Those that listen come first: a hundred thousand that do not need not be read. */
 static bool note_listener(const struct socket_fact *socket, void *data)
 {
-    bool *listens = data;
-    *listens |= socket->state == TCP_LISTEN;
-    return !*listens;
+    struct search *search = data;
+    search->found |= socket->state == TCP_LISTEN && socket->local.port == search->port;
+    return socket->state == TCP_LISTEN && !search->found;
 }
 
-bool proc_net_listens(const struct facts *facts, const char *process)
+bool proc_net_listens(uint16_t port, const char *process)
 {
-    bool listens = false;
-    read_table(facts, process, AF_INET, note_listener, &listens);
-    read_table(facts, process, AF_INET6, note_listener, &listens);
-    return listens;
+    struct search search = {.port = port};
+    read_table(process, AF_INET, note_listener, &search);
+    if (!search.found) {
+        read_table(process, AF_INET6, note_listener, &search);
+    }
+    return search.found;
 }

@@ -11,7 +11,7 @@ bool proc_net_line(const char *line, int family, struct socket_fact *socket);
  * is only bound is not there, and whether [::] is for IPv6 only is not told. */
 void proc_net_sockets(struct facts *facts, const char *process);
 
-/* True if somebody listens on facts->port in the namespace that PROCESS lives in. */
-bool proc_net_listens(const struct facts *facts, const char *process);
+/* True if somebody listens on PORT in the namespace that PROCESS lives in. */
+bool proc_net_listens(uint16_t port, const char *process);
 
 #endif

@@ -285,7 +285,7 @@ static void look_at_namespace(struct facts *facts, pid_t pid, struct namespaces 
         struct process_fact process;
         struct namespace_fact *found = &facts->namespaces[kept];
         namespaces->known[kept] = inode;
-        *found = (struct namespace_fact){.pid = pid, .listens = proc_net_listens(facts, text)};
+        *found = (struct namespace_fact){.pid = pid, .listens = proc_net_listens(facts->port, text)};
         if (process_describe(pid, &process)) {
             snprintf(found->name, sizeof found->name, "%s", process.name);
             snprintf(found->container, sizeof found->container, "%s", process.container);

@@ -189,7 +189,7 @@ static void put_machine(struct json *json, const struct facts *facts)
     json_number(json, "ephemeral_low", machine->range_low);
     json_number(json, "ephemeral_high", machine->range_high);
     json_bool(json, "nonlocal_bind", machine->nonlocal_bind);
-    json_number(json, "tcp_tw_reuse", machine->tw_reuse);
+    json_bool(json, "tcp_timestamps", machine->timestamps);
     json_close(json, '}');
 }
 
