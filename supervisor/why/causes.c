@@ -226,8 +226,6 @@ static void add_not_local(const struct facts *facts, struct causes *causes, size
     bool refused = facts->tried ? target->trial.with == EADDRNOTAVAIL : !target->local && !facts->machine.nonlocal_bind;
     if (facts->tried && target->trial.with == EAFNOSUPPORT) {
         add(causes, CAUSE_NO_FAMILY, BLOCKS_ALWAYS, 1U << i)->number = EAFNOSUPPORT;
-    } else if (refused && end_is_wildcard(&target->end)) {
-        add(causes, CAUSE_NO_FAMILY, BLOCKS_ALWAYS, 1U << i)->number = EADDRNOTAVAIL; /* disable_ipv6 */
     } else if (refused) {
         add(causes, CAUSE_NOT_LOCAL, BLOCKS_ALWAYS, 1U << i)->number = EADDRNOTAVAIL;
     }
@@ -367,8 +365,7 @@ static void judge(const struct facts *facts, struct causes *causes, size_t i)
     int number = tried ? trial->with : number_of(causes, i);
     bool plain_refused = tried ? trial->without > 0 : blocks_target(causes, BLOCKS_WITHOUT_REUSE, i);
     bool dual_refused = tried ? trial->dual > 0 : blocks_target(causes, BLOCKS_DUAL, i);
-    bool absent = asks_for_all(facts) && facts->targets[i].family == AF_INET6 &&
-                  (number == EAFNOSUPPORT || number == EADDRNOTAVAIL);
+    bool absent = asks_for_all(facts) && number == EAFNOSUPPORT;
     causes->numbers[i] = number;
     if (absent) {
         causes->verdicts[i] = VERDICT_ABSENT;

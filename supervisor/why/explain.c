@@ -358,7 +358,7 @@ void explain_cause(FILE *out, const struct facts *facts, const struct cause *cau
         explain_not_local(out, facts, cause);
         return;
     case CAUSE_NO_FAMILY:
-        fputs("This machine has no IPv6, or it is turned off (net.ipv6.conf.all.disable_ipv6).", out);
+        fputs("The kernel of this machine has no IPv6.", out);
         return;
     case CAUSE_PRIVILEGED:
         explain_privileged(out, facts, cause);

@@ -33,7 +33,15 @@ static bool parent_is_among(const struct facts *facts, const struct holders *hol
     return false;
 }
 
-/* Roots first, in the order of their age. */
+/* A supervisor of perdure may be younger than its workers: it is somebody's successor. Else the oldest is in charge. */
+static bool is_in_charge(const struct process_fact *one, const struct process_fact *other)
+{
+    bool one_supervises = strcmp(one->name, "perdure") == 0;
+    bool other_supervises = strcmp(other->name, "perdure") == 0;
+    return one_supervises != other_supervises ? one_supervises : one->age_s > other->age_s;
+}
+
+/* Roots first, who is in charge before the others. */
 static void put_roots_first(const struct facts *facts, struct holders *holders)
 {
     for (size_t i = 0; i < holders->count; i++) {
@@ -43,7 +51,7 @@ static void put_roots_first(const struct facts *facts, struct holders *holders)
         }
         size_t at = i;
         while (at > holders->roots_count ||
-               (at > 0 && facts->processes[holders->all[at - 1]].age_s < facts->processes[moved].age_s)) {
+               (at > 0 && is_in_charge(&facts->processes[moved], &facts->processes[holders->all[at - 1]]))) {
             holders->all[at] = holders->all[at - 1];
             at--;
         }

@@ -48,11 +48,21 @@ void process_clean(char *text)
     }
 }
 
+/* Who was started by its descriptor, as a successor of perdure's supervisor is, is "exe" to the kernel, or a number:
+ * then the first word of its command line tells its name. */
 static void read_name(pid_t pid, char *name, size_t bytes)
 {
     char text[FILE_BYTES];
     read_proc(pid, "comm", text);
     text[strcspn(text, "\n")] = '\0';
+    if (strcmp(text, "exe") == 0 || (text[0] != '\0' && strspn(text, "0123456789") == strlen(text))) {
+        char command[FILE_BYTES];
+        read_proc(pid, "cmdline", command);
+        const char *slash = strrchr(command, '/');
+        if (command[0] != '\0') {
+            snprintf(text, sizeof text, "%s", slash != NULL ? slash + 1 : command);
+        }
+    }
     process_clean(text);
     snprintf(name, bytes, "%.*s", (int)bytes - 1, text);
 }

@@ -90,8 +90,8 @@ def one_line(text):
 
 
 def without_times(text):
-    """A second may pass between two answers."""
-    return re.sub(r"\b\d+ s\b", "N s", text)
+    """A second may pass between two answers, and processes come and go."""
+    return re.sub(r"\b\d+ (s|process(?:es)? of other users)\b", r"N \1", text)
 
 
 def why(*arguments, prefix=(), program=None, **options):

@@ -350,15 +350,19 @@ tell('serves')""", *low)
 
 OUTGOING = """
 l = listener((sys.argv[1], int(sys.argv[2])))
-client = socket.create_connection(l.getsockname())
+client = socket.socket()
+client.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT: as if it had not been bound
+client.bind((sys.argv[3], 0))
+client.connect(l.getsockname())
 connection, _ = l.accept()
 tell(client.getsockname()[1])
 """
 
 
 def test_a_port_that_an_outgoing_connection_was_given_is_told(program, low):
-    holder = program(OUTGOING, *low, name="fetcher")
-    answer = why(f"127.0.0.1:{holder.line}")
+    source = harness.free_address()[0]
+    holder = program(OUTGOING, *low, source, name="fetcher")
+    answer = why(f"{source}:{holder.line}")
     assert answer.code == 1 and answer.first() == "outgoing_connection"
     answer.says(f"fetcher connected to elsewhere, and the kernel picked port {holder.line} for 1 connection of it",
                 "net.ipv4.ip_local_port_range", f"to {text_of(low)}: 1 in ESTABLISHED", f"pid {holder.pid}, user",
@@ -366,9 +370,10 @@ def test_a_port_that_an_outgoing_connection_was_given_is_told(program, low):
 
 
 def test_it_is_told_as_well_after_that_one_has_closed(program, low):
-    holder = program(OUTGOING + "client.close(); connection.close(); l.close()", *low)
-    holding.wait_states(f"127.0.0.1:{holder.line}", "TIME_WAIT")
-    answer = why(f"127.0.0.1:{holder.line}")
+    source = harness.free_address()[0]
+    holder = program(OUTGOING + "client.close(); connection.close(); l.close()", *low, source)
+    holding.wait_states(f"{source}:{holder.line}", "TIME_WAIT")
+    answer = why(f"{source}:{holder.line}")
     assert answer.code == 1
     answer.says("A program that has closed meanwhile connected to elsewhere", "What to do: wait ")
 
@@ -462,7 +467,9 @@ def test_orphans_of_perdure_are_told(make_server):
     holding.kill_all(orphans, signal.SIGSTOP)  # or they would notice, and end
     keepers = [pid for pid in harness.processes_of(server.directory, server.token)
                if pid not in orphans and pid != supervisor]
+    holding.kill_all([supervisor], signal.SIGSTOP)  # or it would make another keeper
     holding.kill_all([*keepers, supervisor])
+    harness.wait_until(lambda: not any(map(harness.is_alive, [*keepers, supervisor])), "they live")
     try:
         answer = why(server.address)
         assert answer.causes["listener"]["holder_kind"] == "perdure_orphans"
@@ -473,6 +480,16 @@ def test_orphans_of_perdure_are_told(make_server):
         harness.wait_until(lambda: not any(map(harness.is_alive, orphans)), "they stay")
         for name in ("perdure.pid", "control.sock", "keeper.sock"):
             (server.run_dir / name).unlink(missing_ok=True)
+
+
+def test_a_supervisor_that_took_over_is_told_as_one(make_server):
+    """It is younger than its workers, which are not its children."""
+    server = make_server(workers=2).start()
+    first = server.supervisor_pid()
+    os.kill(first, signal.SIGKILL)
+    harness.wait_until(lambda: (status := server.status()) and status["supervisor"]["pid"] != first, "no successor")
+    answer = why(server.address).says(f"perdure listens on {server.address}.", f"pid {server.supervisor_pid()}, user")
+    assert answer.causes["listener"]["holder_kind"] == "perdure"
 
 
 def test_orphans_of_another_server_are_told(program, low):
@@ -545,10 +562,10 @@ def test_an_address_of_another_machine_is_told():
 
 
 @needs_root
-def test_a_machine_without_ipv6_is_told(network):
+def test_ipv6_that_is_turned_off_is_told(network):
     net = network(("net.ipv6.conf.all.disable_ipv6", 1))
-    net.why("18080").says("0.0.0.0:18080 is free", "This machine has no IPv6, or it is turned off")
-    assert net.why("18080").code == 0 and net.why("[::1]:18080").code == 1
+    answer = net.why("[::1]:18080").says("[::1]:18080 is not an address of this machine", "listen on [::]:18080")
+    assert answer.code == 1 and net.why("127.0.0.1:18080").code == 0
 
 
 # ---- what cannot be seen from here ----
@@ -592,7 +609,7 @@ def test_a_holder_in_another_pid_namespace_is_said_to_be_out_of_sight(program, l
 @needs_root
 def test_hidden_processes_are_said_to_be_hidden(program, nobody, low):
     program("l = listener((sys.argv[1], int(sys.argv[2]))); tell('listens')", *low)
-    words = f"mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid=nobody --clear-groups {nobody.program} " \
+    words = f"mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid=nobody --regid=nogroup --clear-groups {nobody.program} " \
             '"$@"'
     answer = why(text_of(low), program="why", prefix=("unshare", "--mount", "sh", "-c", words))
     answer.says("Not seen: other users' processes, which /proc hides here (hidepid, or ProtectProc of a unit).")
@@ -665,8 +682,7 @@ def test_perdure_says_in_one_line_why_it_cannot_start(make_server, program):
     for verb in ("start", "run"):
         done = server.verb(verb)
         assert done.returncode == 1
-        said = done.stderr if verb == "start" else server.log()
-        line = next(line for line in said.splitlines() if "cannot listen" in line)
+        line = next(line for line in (done.stderr + server.log()).splitlines() if "cannot listen" in line)
         assert re.search(rf"perdure.conf:\d+: cannot listen on {server.address}: in use by holder \(pid {holder.pid}, "
                          rf"user \w+, since \d+ \w+.*\); stop it, or choose another port; more: perdure why "
                          rf"{server.address}$", line), line

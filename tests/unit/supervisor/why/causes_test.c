@@ -426,6 +426,20 @@ static void orphans_are_told_from_those_in_charge(void **state)
     (void)state;
 }
 
+static void a_supervisor_younger_than_its_workers_is_in_charge(void **state)
+{
+    struct holders holders;
+    ask("8000");
+    add(TCP_LISTEN, "0.0.0.0", NULL, 0)->inode = 7;
+    hold(0, 812, 1, "perdure-worker", "perdure: worker 0")->age_s = 100;
+    hold(0, 900, 1, "perdure", "perdure run")->age_s = 2;
+    find();
+    holders_find(&facts, &causes.all[0], &holders);
+    assert_int_equal(holders.kind, HOLDERS_PERDURE);
+    assert_int_equal(facts.processes[holders.all[0]].pid, 900);
+    (void)state;
+}
+
 static void a_single_daemon_without_its_session_leader_is_no_orphan(void **state)
 {
     struct holders holders;
@@ -522,6 +536,7 @@ int main(void)
         cmocka_unit_test(more_causes_than_there_is_room_for_do_no_harm),
         cmocka_unit_test(a_supervisor_is_told_with_its_workers),
         cmocka_unit_test(orphans_are_told_from_those_in_charge),
+        cmocka_unit_test(a_supervisor_younger_than_its_workers_is_in_charge),
         cmocka_unit_test(a_single_daemon_without_its_session_leader_is_no_orphan),
         cmocka_unit_test(how_to_stop_it_depends_on_who_started_it),
         cmocka_unit_test(a_file_is_told_by_what_it_is),
