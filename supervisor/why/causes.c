@@ -231,6 +231,16 @@ static void add_not_local(const struct facts *facts, struct causes *causes, size
     }
 }
 
+static bool anybody_is_blocked(const struct causes *causes)
+{
+    for (size_t i = 0; i < causes->count; i++) {
+        if (causes->all[i].blocks == BLOCKS_ALWAYS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void add_privileged(const struct facts *facts, struct causes *causes)
 {
     const struct machine_fact *machine = &facts->machine;
@@ -240,19 +250,9 @@ static void add_privileged(const struct facts *facts, struct causes *causes)
         bool is_refused = facts->tried ? number == EACCES || number == EPERM : !machine->may_privileged;
         refused |= is_refused ? 1U << i : 0;
     }
-    if (facts->port < machine->first_unprivileged) {
+    if (facts->port < machine->first_unprivileged && (refused != 0 || !anybody_is_blocked(causes))) {
         add(causes, CAUSE_PRIVILEGED, refused != 0 ? BLOCKS_ALWAYS : BLOCKS_NEVER, refused)->number = EACCES;
     }
-}
-
-static bool anybody_is_blocked(const struct causes *causes)
-{
-    for (size_t i = 0; i < causes->count; i++) {
-        if (causes->all[i].blocks == BLOCKS_ALWAYS) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* What may happen some day is of no interest while something does. */
@@ -440,12 +440,12 @@ void causes_find(const struct facts *facts, struct causes *causes)
         for (size_t i = 0; i < facts->targets_count; i++) {
             add_not_local(facts, causes, i);
         }
-        add_privileged(facts, causes);
         add_sockets(facts, causes);
         acquit_bound(facts, causes);
         for (size_t i = 0; i < facts->targets_count; i++) {
             blame_connections(facts, causes, i);
         }
+        add_privileged(facts, causes);
         add_ports(facts, causes);
         add_namespaces(facts, causes);
         add_unknown(facts, causes);

@@ -41,7 +41,8 @@ static void tell_holders(FILE *out, const struct facts *facts, const struct caus
         tell_root(out, &facts->processes[holders->all[i]]);
     }
     if (holders->roots_count > shown) {
-        fprintf(out, "\n  and %zu more: pids ", holders->roots_count - shown);
+        size_t more = holders->roots_count - shown;
+        fprintf(out, "\n  and %zu more: pid%s ", more, words_plural(more));
         words_pids(out, facts, holders, shown, holders->roots_count);
     }
     size_t workers = holders->count - holders->roots_count;
