@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -37,7 +36,7 @@ static int setting_number(const char *name, int otherwise)
 {
     char text[64];
     read_setting(name, text, sizeof text);
-    return text[0] != '\0' ? atoi(text) : otherwise;
+    return text[0] != '\0' ? (int)strtol(text, NULL, 10) : otherwise;
 }
 
 bool machine_lists_port(const char *list, unsigned port)
@@ -74,7 +73,6 @@ static bool is_reserved(uint16_t port)
 static bool may_bind_privileged(void)
 {
     char text[4096];
-    uint64_t effective = 0;
     int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
     ssize_t count = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
     text[count > 0 ? count : 0] = '\0';
@@ -82,8 +80,8 @@ static bool may_bind_privileged(void)
         close(fd);
     }
     const char *line = strstr(text, "\nCapEff:");
-    return line != NULL && sscanf(line, "\nCapEff: %" SCNx64, &effective) == 1 &&
-           (effective & (UINT64_C(1) << CAP_NET_BIND_SERVICE)) != 0;
+    unsigned long long effective = line != NULL ? strtoull(line + strlen("\nCapEff:"), NULL, 16) : 0;
+    return (effective & (1ULL << CAP_NET_BIND_SERVICE)) != 0;
 }
 
 /* ---- addresses ---- */
@@ -127,10 +125,9 @@ void machine_look(struct facts *facts)
     machine->first_unprivileged = setting_number("ipv4/ip_unprivileged_port_start", 1024);
     machine->reserved = is_reserved(facts->port);
     read_setting("ipv4/ip_local_port_range", range, sizeof range);
-    if (sscanf(range, "%d %d", &machine->range_low, &machine->range_high) != 2) {
-        machine->range_low = 32768;
-        machine->range_high = 60999;
-    }
+    char *rest = range;
+    machine->range_low = (int)strtol(range, &rest, 10);
+    machine->range_high = (int)strtol(rest, NULL, 10);
     machine->nonlocal_bind = setting_number("ipv4/ip_nonlocal_bind", 0) != 0;
     machine->v6only_default = setting_number("ipv6/bindv6only", 0) != 0;
     machine->timestamps = setting_number("ipv4/tcp_timestamps", 1) != 0;

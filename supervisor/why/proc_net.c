@@ -1,7 +1,6 @@
 /* proc_net.c — see proc_net.h. */
 #include "supervisor/why/proc_net.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,31 +26,46 @@ static bool read_host(const char *hex, int family, struct end *end)
     return true;
 }
 
-bool proc_net_line(const char *line, int family, struct socket_fact *socket)
+/* "0100007F:1F40": an address and a port. */
+static bool read_end(char *text, int family, struct end *end)
 {
-    char local[33];
-    char peer[33];
-    unsigned local_port;
-    unsigned peer_port;
-    unsigned state;
-    unsigned timer;
-    unsigned long when;
-    unsigned queue_out;
-    unsigned queue_in;
-    *socket = (struct socket_fact){.family = family};
-    if (sscanf(line, " %*u: %32[0-9A-F]:%X %32[0-9A-F]:%X %X %X:%X %X:%lX %*X %" SCNu32 " %*d %" SCNu32, local,
-               &local_port, peer, &peer_port, &state, &queue_out, &queue_in, &timer, &when, &socket->uid,
-               &socket->inode) != 11 ||
-        !read_host(local, family, &socket->local) || !read_host(peer, family, &socket->peer)) {
+    char *colon = strchr(text, ':');
+    if (colon == NULL) {
         return false;
     }
-    socket->local.port = (uint16_t)local_port;
-    socket->peer.port = (uint16_t)peer_port;
-    socket->state = (int)state;
-    socket->counts_down = timer == TIMER_TIME_WAIT;
-    socket->remaining_ms = socket->counts_down ? (uint32_t)(when * (1000 / TICKS_PER_S)) : 0;
-    socket->queue = queue_in;
-    return true;
+    *colon = '\0';
+    end->port = (uint16_t)strtoul(colon + 1, NULL, 16);
+    return read_host(text, family, end);
+}
+
+/* What stands behind the colon of "00000000:00000002", in hexadecimal. */
+static unsigned long second_number(const char *text)
+{
+    const char *colon = strchr(text, ':');
+    return colon != NULL ? strtoul(colon + 1, NULL, 16) : 0;
+}
+
+bool proc_net_line(const char *line, int family, struct socket_fact *socket)
+{
+    enum { NUMBER, LOCAL, PEER, STATE, QUEUES, TIMER, RETRANSMITS, USER, TIMEOUT, INODE, FIELDS_COUNT };
+    char copy[LINE_BYTES];
+    char *fields[FIELDS_COUNT];
+    char *rest = copy;
+    snprintf(copy, sizeof copy, "%s", line);
+    *socket = (struct socket_fact){.family = family};
+    for (size_t i = 0; i < FIELDS_COUNT; i++) {
+        fields[i] = strtok_r(NULL, " \n", &rest);
+        if (fields[i] == NULL) {
+            return false;
+        }
+    }
+    socket->state = (int)strtoul(fields[STATE], NULL, 16);
+    socket->uid = (uint32_t)strtoul(fields[USER], NULL, 10);
+    socket->inode = (uint32_t)strtoul(fields[INODE], NULL, 10);
+    socket->queue = (uint32_t)second_number(fields[QUEUES]);
+    socket->counts_down = strtoul(fields[TIMER], NULL, 16) == TIMER_TIME_WAIT;
+    socket->remaining_ms = socket->counts_down ? (uint32_t)second_number(fields[TIMER]) * (1000 / TICKS_PER_S) : 0;
+    return read_end(fields[LOCAL], family, &socket->local) && read_end(fields[PEER], family, &socket->peer);
 }
 
 /* Call EACH for every socket, until it returns false. */

@@ -4,11 +4,9 @@
 #include "supervisor/why/cgroup.h"
 #include "supervisor/why/proc_net.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,23 +86,28 @@ static int64_t age_s(uint64_t start_ticks)
     return (int64_t)now.tv_sec - (int64_t)(start_ticks / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
-/* /proc/PID/stat: the name, in parentheses, may contain anything; the fields after it are counted from 3. */
+/* /proc/PID/stat: the name, in parentheses, may contain anything; the fields behind it are counted from 3. */
 static bool read_stat(struct process_fact *process)
 {
+    enum { STATE = 3, PARENT = 4, SESSION = 6, START = 22 };
     char text[FILE_BYTES];
-    int parent;
-    int session;
-    uint64_t start;
+    unsigned long long fields[START + 1] = {0};
     read_proc(process->pid, "stat", text);
-    const char *rest = strrchr(text, ')');
-    if (rest == NULL ||
-        sscanf(rest, ") %*c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64, &parent,
-               &session, &start) != 3) {
+    char *rest = strrchr(text, ')');
+    if (rest == NULL) {
         return false;
     }
-    process->parent = parent;
-    process->session = session;
-    process->age_s = age_s(start);
+    rest++;
+    for (size_t i = STATE; i <= START; i++) {
+        const char *word = strtok_r(NULL, " ", &rest);
+        if (word == NULL) {
+            return false;
+        }
+        fields[i] = strtoull(word, NULL, 10); /* 0 for the state, which is a letter */
+    }
+    process->parent = (pid_t)fields[PARENT];
+    process->session = (pid_t)fields[SESSION];
+    process->age_s = age_s(fields[START]);
     return true;
 }
 
@@ -113,7 +116,10 @@ static void read_user(struct process_fact *process)
     char text[FILE_BYTES];
     read_proc(process->pid, "status", text);
     const char *line = strstr(text, "\nUid:");
-    if (line != NULL && sscanf(line, "\nUid: %*u %" SCNu32, &process->uid) == 1) {
+    if (line != NULL) {
+        char *effective;
+        strtoul(line + strlen("\nUid:"), &effective, 10);
+        process->uid = (uint32_t)strtoul(effective, NULL, 10);
         const struct passwd *user = getpwuid(process->uid);
         snprintf(process->user, sizeof process->user, user != NULL ? "%.30s" : "%.0s%u",
                  user != NULL ? user->pw_name : "", process->uid);
@@ -152,13 +158,10 @@ bool process_describe(pid_t pid, struct process_fact *process)
 static uint32_t socket_inode(int directory, const char *name)
 {
     char link[64];
-    unsigned long inode = 0;
     ssize_t length = readlinkat(directory, name, link, sizeof link - 1);
-    if (length > 0) {
-        link[length] = '\0';
-        sscanf(link, "socket:[%lu]", &inode);
-    }
-    return (uint32_t)inode;
+    link[length > 0 ? length : 0] = '\0';
+    bool is_socket = strncmp(link, "socket:[", strlen("socket:[")) == 0;
+    return is_socket ? (uint32_t)strtoul(link + strlen("socket:["), NULL, 10) : 0;
 }
 
 /* A socket by its number. */
@@ -315,7 +318,7 @@ void processes_find(struct facts *facts, bool wants_namespaces)
     DIR *processes = opendir("/proc");
     const struct dirent *entry;
     while (sockets != NULL && processes != NULL && (entry = readdir(processes)) != NULL) {
-        pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10); /* 0: it is no process */
         if (pid > 0) {
             look_at_descriptors(facts, pid, sockets, count);
         }
@@ -389,7 +392,7 @@ static void borrow_sockets(struct facts *facts, pid_t pid)
     const struct dirent *entry;
     while (descriptors != NULL && (entry = readdir(descriptors)) != NULL) {
         uint32_t inode = socket_inode(dirfd(descriptors), entry->d_name);
-        int fd = inode != 0 ? pidfd_getfd(process, atoi(entry->d_name), 0) : -1;
+        int fd = inode != 0 ? pidfd_getfd(process, (int)strtol(entry->d_name, NULL, 10), 0) : -1;
         if (fd >= 0) {
             note_bound(facts, pid, fd, inode);
             close(fd);
@@ -409,8 +412,9 @@ void processes_find_bound(struct facts *facts)
     const struct dirent *entry;
     unsigned unseen = facts->unseen.processes; /* they are counted once */
     while (processes != NULL && (entry = readdir(processes)) != NULL) {
-        if (isdigit((unsigned char)entry->d_name[0])) {
-            borrow_sockets(facts, atoi(entry->d_name));
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (pid > 0) {
+            borrow_sockets(facts, pid);
         }
     }
     if (processes != NULL) {

@@ -49,11 +49,14 @@ static void stop_container(FILE *out, const struct process_fact *process)
 /* What ends the hold of HOLDERS. */
 static void stop_holders(FILE *out, const struct facts *facts, const struct holders *holders)
 {
-    const struct process_fact *first = holders->count > 0 ? &facts->processes[holders->all[0]] : NULL;
-    switch (holders->kind) {
-    case HOLDERS_NONE:
+    if (holders->count == 0) {
         fprintf(out, "find out who it is: run this %s",
                 facts->unseen.root ? "on the host, outside of any container" : "as root");
+        return;
+    }
+    const struct process_fact *first = &facts->processes[holders->all[0]];
+    switch (holders->kind) {
+    case HOLDERS_NONE:
         return;
     case HOLDERS_ORDINARY:
         stop_process(out, first);
