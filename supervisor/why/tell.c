@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS = 96, CAUSES_SHOWN = 6 };
+enum { COLUMNS = 79, CAUSES_SHOWN = 6 };
 
 /* ---- lines ---- */
 
-/* LENGTH bytes of TEXT, broken between words, what follows the first line INDENT blanks further in. */
+/* LENGTH bytes of TEXT, broken between words; what follows the first line begins behind INDENT blanks. */
 static void print_wrapped(FILE *out, const char *text, size_t length, size_t indent)
 {
     size_t column = 0;
@@ -32,12 +32,11 @@ static void print_wrapped(FILE *out, const char *text, size_t length, size_t ind
 }
 
 /* Lines that begin with blanks are details, and go on further in. */
-static void print_paragraph(FILE *out, const char *text)
+static void print_lines(FILE *out, const char *text)
 {
     for (const char *line = text; *line != '\0';) {
         size_t length = strcspn(line, "\n");
         bool detail = line[0] == ' ';
-        fputs(detail ? "  " : "", out);
         print_wrapped(out, line, length, detail ? 6 : 0);
         line += length + (line[length] == '\n');
     }
@@ -165,19 +164,34 @@ static void print_remedies(FILE *out, const struct facts *facts, const struct ca
     }
 }
 
-void tell_page(FILE *out, const struct facts *facts, const struct causes *causes)
+static void write_page(FILE *out, const struct facts *facts, const struct causes *causes)
 {
     print_headline(out, facts, causes);
     size_t shown = causes->count < CAUSES_SHOWN ? causes->count : CAUSES_SHOWN;
     for (size_t i = 0; i < shown; i++) {
-        char *text = tell_string(explain_cause, facts, &causes->all[i]);
         fputc('\n', out);
-        print_paragraph(out, text != NULL ? text : "(no memory)");
-        free(text);
+        explain_cause(out, facts, &causes->all[i]);
+        fputc('\n', out);
     }
     if (shown < causes->count) {
         fprintf(out, "\n%zu more causes: see --json.\n", causes->count - shown);
     }
     print_trial(out, facts);
+}
+
+void tell_page(FILE *out, const struct facts *facts, const struct causes *causes)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *page = open_memstream(&text, &bytes);
+    if (page == NULL) {
+        fputs("perdure: no memory\n", stderr);
+        return;
+    }
+    write_page(page, facts, causes);
+    if (fclose(page) == 0) {
+        print_lines(out, text);
+    }
+    free(text);
     print_remedies(out, facts, causes);
 }

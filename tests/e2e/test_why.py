@@ -20,6 +20,10 @@ sys.path.insert(0, str(harness.REPOSITORY / "tests" / "differential"))
 import servers  # noqa: E402  (found by the line above: where nginx is)
 
 pytestmark = pytest.mark.sanitized
+
+# The kernel gives it to nobody by itself, and no other process that runs tests has it in any namespace.
+PORT = 11000 + os.getpid() % 20000
+
 needs_root = pytest.mark.skipif(not harness.IS_ROOT, reason="needs namespaces, or another user")
 
 
@@ -60,9 +64,9 @@ def address():
 
 @pytest.fixture
 def low():
-    """A port that the kernel gives to nobody by itself, on an address that no other test has."""
+    """(host, port) of an address that no other test has, the port being none for outgoing connections."""
     host, _ = harness.free_address()
-    return host, 18080
+    return host, PORT
 
 
 def text_of(address):
@@ -124,10 +128,10 @@ def test_a_listener_is_named_with_pid_user_age_and_command(program, low):
     assert answer.causes["listener"]["holders"] == [holder.pid]
 
 
-def test_it_fits_a_screen(program, low):
-    program("l = listener((sys.argv[1], int(sys.argv[2]))); tell('listens')", *low)
+def test_it_fits_a_screen(low):
+    leave_time_wait(low, count=6)
     page = why(text_of(low)).page.splitlines()
-    assert len(page) <= 24 and max(map(len, page)) <= 100, page
+    assert len(page) <= 24 and max(map(len, page)) <= 80, page
 
 
 def test_a_supervisor_is_told_with_all_its_workers(make_server):
@@ -251,7 +255,8 @@ def test_time_wait_hinders_only_who_does_not_set_so_reuseaddr(low):
     answer.says(f"{text_of(low)} is free for a program that sets SO_REUSEADDR, as perdure and nearly every server do. "
                 "It is taken for one that does not",
                 "3 closed connections are kept by the kernel, for packets that may come late: 3 in TIME_WAIT. No "
-                "program has them", "with 127.0.0.1; the first goes in", "with SO_REUSEADDR: works; without: EADDRINUSE",
+                "program has them", "with 127.0.0.1; the first goes in",
+                "with SO_REUSEADDR: works; without: EADDRINUSE",
                 "What to do: let your program set SO_REUSEADDR before bind(2), as perdure does; or wait ")
     assert 0 < answer.causes["time_wait"]["last_goes_in_ms"] <= 60000
     with socket.socket() as plain, pytest.raises(OSError, match="in use"):
@@ -383,7 +388,7 @@ peer = listener(('127.0.0.2', 9000))
 def connect():
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind(('127.0.0.1', 18080))
+    s.bind(('127.0.0.1', int(sys.argv[1])))
     s.connect(('127.0.0.2', 9000))
     return s
 first = connect()
@@ -402,14 +407,14 @@ except OSError as error:
 def test_connecting_from_a_port_to_a_peer_in_time_wait_is_told(network, program):
     """EADDRNOTAVAIL, which SO_REUSEADDR does not help against."""
     net = network(("net.ipv4.tcp_timestamps", 0))
-    assert int(program(CONNECT_TWICE, prefix=net.inside).line) == errno.EADDRNOTAVAIL
-    answer = net.why("127.0.0.1:18080")
-    answer.says("Connecting from port 18080 to one of these peers fails until then with \"Cannot assign requested "
+    assert int(program(CONNECT_TWICE, PORT, prefix=net.inside).line) == errno.EADDRNOTAVAIL
+    answer = net.why(f"127.0.0.1:{PORT}")
+    answer.says(f"Connecting from port {PORT} to one of these peers fails until then with \"Cannot assign requested "
                 "address\" (EADDRNOTAVAIL), for TCP timestamps are off here (net.ipv4.tcp_timestamps); SO_REUSEADDR "
                 "does not help: 127.0.0.2:9000 (")
     assert answer.code == 0
     net.run("sysctl", "-q", "-w", "net.ipv4.tcp_timestamps=1")
-    net.why("127.0.0.1:18080").says("if that peer does not use TCP timestamps; SO_REUSEADDR does not help")
+    net.why(f"127.0.0.1:{PORT}").says("if that peer does not use TCP timestamps; SO_REUSEADDR does not help")
 
 
 # ---- orphans ----
@@ -533,8 +538,8 @@ def test_a_privileged_port_without_the_right_is_told(nobody):
     host, _ = harness.free_address()
     answer = nobody.why(f"{host}:81")
     assert answer.code == 1 and answer.first() == "privileged_port"
-    answer.says("\"Permission denied\" (EACCES)", "Ports below 1024 (net.ipv4.ip_unprivileged_port_start) need root, or "
-                "the capability CAP_NET_BIND_SERVICE; who asks now has neither", "AmbientCapabilities=",
+    answer.says("\"Permission denied\" (EACCES)", "Ports below 1024 (net.ipv4.ip_unprivileged_port_start) need "
+                "root, or the capability CAP_NET_BIND_SERVICE; who asks now has neither", "AmbientCapabilities=",
                 "choose a port from 1024 up")
     root = why(f"{host}:81")
     assert root.code == 0
@@ -549,23 +554,23 @@ def test_a_reserved_port_is_told(network):
         assert answer.code == 0 and ("reserved_port" in answer.causes) == reserved
         assert ("ephemeral_port" in answer.causes) != reserved
     net.why("127.0.0.1:40000").says("Port 40000 is reserved (net.ipv4.ip_local_reserved_ports)")
-    net.why("127.0.0.1:40001").says("Port 40001 is one of those that the kernel gives to outgoing connections, 32768 to "
-                                    "60999", "add 40001 to net.ipv4.ip_local_reserved_ports")
+    net.why("127.0.0.1:40001").says("Port 40001 is one of those that the kernel gives to outgoing connections, 32768 "
+                                    "to 60999", "add 40001 to net.ipv4.ip_local_reserved_ports")
 
 
 def test_an_address_of_another_machine_is_told():
-    answer = why("192.0.2.1:18080")
+    answer = why(f"192.0.2.1:{PORT}")
     assert answer.code == 1 and answer.first() == "address_not_local"
-    answer.says("\"Cannot assign requested address\" (EADDRNOTAVAIL)", "192.0.2.1:18080 is not an address of this "
-                "machine: see \"ip address\"", "What to do: listen on 0.0.0.0:18080 for every address")
-    assert why("192.0.2.1:18080", "--no-try").first() == "address_not_local"
+    answer.says("\"Cannot assign requested address\" (EADDRNOTAVAIL)", f"192.0.2.1:{PORT} is not an address of this "
+                "machine: see \"ip address\"", f"What to do: listen on 0.0.0.0:{PORT} for every address")
+    assert why(f"192.0.2.1:{PORT}", "--no-try").first() == "address_not_local"
 
 
 @needs_root
 def test_ipv6_that_is_turned_off_is_told(network):
     net = network(("net.ipv6.conf.all.disable_ipv6", 1))
-    answer = net.why("[::1]:18080").says("[::1]:18080 is not an address of this machine", "listen on [::]:18080")
-    assert answer.code == 1 and net.why("127.0.0.1:18080").code == 0
+    answer = net.why(f"[::1]:{PORT}").says(f"[::1]:{PORT} is not an address of this machine", f"listen on [::]:{PORT}")
+    assert answer.code == 1 and net.why(f"127.0.0.1:{PORT}").code == 0
 
 
 # ---- what cannot be seen from here ----
@@ -573,16 +578,16 @@ def test_ipv6_that_is_turned_off_is_told(network):
 @needs_root
 def test_a_listener_in_another_network_namespace_is_told(network, nobody):
     net = network()
-    holder = Program("l = listener(('127.0.0.1', 18081)); tell('listens')", prefix=net.inside, name="apart")
+    holder = Program(f"l = listener(('127.0.0.1', {PORT})); tell('listens')", prefix=net.inside, name="apart")
     try:
-        answer = why("127.0.0.1:18081")
+        answer = why(f"127.0.0.1:{PORT}")
         assert answer.code == 0
         answer.says("In another network namespace somebody listens on this port.")
-        command = re.search(r"that of pid \d+ \(\w+\): (nsenter -t \d+ -n) perdure why 18081", answer.text)
-        inside = why("127.0.0.1:18081", prefix=command[1].split())
+        command = re.search(rf"that of pid \d+ \(\w+\): (nsenter -t \d+ -n) perdure why {PORT}", answer.text)
+        inside = why(f"127.0.0.1:{PORT}", prefix=command[1].split())
         assert inside.code == 1
-        inside.says(f"apart listens on 127.0.0.1:18081. pid {holder.pid}")
-        unseen = nobody.why("127.0.0.1:18081")
+        inside.says(f"apart listens on 127.0.0.1:{PORT}. pid {holder.pid}")
+        unseen = nobody.why(f"127.0.0.1:{PORT}")
         unseen.says("Not seen: other network namespaces (containers)", "Run this as root")
     finally:
         holder.close()
@@ -593,8 +598,9 @@ def test_what_an_ordinary_user_cannot_see_is_said_with_how_to_see_it(program, no
     program("l = listener((sys.argv[1], int(sys.argv[2]))); tell('listens')", *low)
     answer = nobody.why(text_of(low))
     assert answer.code == 1
-    answer.says(f"a program that cannot be seen from here listens on {text_of(low)}.", "the socket belongs to user id 0",
-                "Not seen: what ", "Run this as root to see it.", "What to do: find out who it is: run this as root")
+    answer.says(f"a program that cannot be seen from here listens on {text_of(low)}.",
+                "the socket belongs to user id 0", "Not seen: what ", "Run this as root to see it.",
+                "What to do: find out who it is: run this as root")
 
 
 @needs_root
@@ -609,8 +615,8 @@ def test_a_holder_in_another_pid_namespace_is_said_to_be_out_of_sight(program, l
 @needs_root
 def test_hidden_processes_are_said_to_be_hidden(program, nobody, low):
     program("l = listener((sys.argv[1], int(sys.argv[2]))); tell('listens')", *low)
-    words = f"mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid=nobody --regid=nogroup --clear-groups {nobody.program} " \
-            '"$@"'
+    words = "mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid=nobody --regid=nogroup --clear-groups " \
+            f'{nobody.program} "$@"'
     answer = why(text_of(low), program="why", prefix=("unshare", "--mount", "sh", "-c", words))
     answer.says("Not seen: other users' processes, which /proc hides here (hidepid, or ProtectProc of a unit).")
 
@@ -645,7 +651,8 @@ def path(tmp_path):
 def test_a_unix_socket_is_told_with_who_listens_and_nobody_notices(program, path):
     holder = program("l = listener(sys.argv[1], family=socket.AF_UNIX); l.setblocking(False); tell('listens')\n"
                      "signal.signal(signal.SIGUSR1, lambda *_: None)\nsignal.pause()\n"
-                     "try:\n    l.accept(); tell('somebody came')\nexcept BlockingIOError:\n    tell('nobody came')", path)
+                     "try:\n    l.accept(); tell('somebody came')\n"
+                     "except BlockingIOError:\n    tell('nobody came')", path)
     answer = why(f"unix:{path}")
     assert answer.code == 1 and answer.first() == "file_listener"
     answer.says(f"holder listens on unix:{path}.", f"pid {holder.pid}, user", f"What to do: stop holder (kill "
@@ -703,8 +710,8 @@ def test_a_start_says_how_long_time_wait_lasts(make_server):
     leave_time_wait((server.host, server.port), reuse=0)
     done = server.verb("start")
     assert done.returncode == 1
-    assert re.search(r"in use by 1 closed connection that the kernel still keeps \(TIME_WAIT or before\); wait \d+ s, or "
-                     "choose another port", done.stderr), done.stderr
+    assert re.search(r"in use by 1 closed connection that the kernel still keeps \(TIME_WAIT or before\); wait \d+ s, "
+                     "or choose another port", done.stderr), done.stderr
 
 
 def test_check_warns_of_an_address_that_is_taken(make_server, program):
