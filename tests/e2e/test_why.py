@@ -134,9 +134,18 @@ def test_it_fits_a_screen(low):
     assert len(page) <= 24 and max(map(len, page)) <= 80, page
 
 
+def wait_settled(server, predecessor=0):
+    """No process of SERVER is still to come; its supervisor is not PREDECESSOR any more."""
+    def look():
+        supervisor = (server.status() or {"supervisor": {"pid": predecessor}})["supervisor"]
+        return supervisor["pid"] != predecessor and supervisor["keeper_pid"] > 0
+    harness.wait_until(look, server.log)
+    return server.wait_serving()
+
+
 def test_a_supervisor_is_told_with_all_its_workers(make_server):
     server = make_server(workers=2).start()
-    workers = server.wait_serving()
+    workers = wait_settled(server)
     answer = why(server.address).says(f"perdure listens on {server.address}.", f"pid {server.supervisor_pid()}, user",
                                       "processes that it started have the same socket",
                                       "What to do: to change what it serves: perdure reload; to end it: perdure stop")
@@ -466,7 +475,7 @@ def test_orphans_of_nginx_are_told_and_the_remedy_works(nginx, low):
 
 def test_orphans_of_perdure_are_told(make_server):
     server = make_server(workers=2).start()
-    workers = server.wait_serving()
+    workers = wait_settled(server)
     orphans = [pid for worker in workers for pid in (worker["pid"], worker["keeper_pid"])]
     supervisor = server.supervisor_pid()
     holding.kill_all(orphans, signal.SIGSTOP)  # or they would notice, and end
@@ -492,7 +501,7 @@ def test_a_supervisor_that_took_over_is_told_as_one(make_server):
     server = make_server(workers=2).start()
     first = server.supervisor_pid()
     os.kill(first, signal.SIGKILL)
-    harness.wait_until(lambda: (status := server.status()) and status["supervisor"]["pid"] != first, "no successor")
+    wait_settled(server, predecessor=first)
     answer = why(server.address).says(f"perdure listens on {server.address}.", f"pid {server.supervisor_pid()}, user")
     assert answer.causes["listener"]["holder_kind"] == "perdure"
 
