@@ -147,11 +147,9 @@ static void add_socket(const struct facts *facts, struct causes *causes, size_t 
     count_socket(cause, socket, index);
 }
 
-static void add_sockets(const struct facts *facts, struct causes *causes)
+/* Whoever would connect from this port: nobody, where somebody listens on it. */
+static void add_connect_from(const struct facts *facts, struct causes *causes)
 {
-    for (size_t i = 0; i < facts->sockets_count; i++) {
-        add_socket(facts, causes, i);
-    }
     struct cause from = {.kind = CAUSE_CONNECT_FROM};
     for (size_t i = 0; i < facts->sockets_count; i++) {
         if (cause_is_about(facts, &from, i)) {
@@ -160,6 +158,16 @@ static void add_sockets(const struct facts *facts, struct causes *causes)
     }
     if (from.count > 0) {
         *add(causes, CAUSE_CONNECT_FROM, BLOCKS_NEVER, 0) = from;
+    }
+}
+
+static void add_sockets(const struct facts *facts, struct causes *causes)
+{
+    for (size_t i = 0; i < facts->sockets_count; i++) {
+        add_socket(facts, causes, i);
+    }
+    if (facts->sockets_count > 0 && facts->sockets[0].state != TCP_LISTEN) {
+        add_connect_from(facts, causes);
     }
 }
 
