@@ -3,6 +3,7 @@ import contextlib
 import errno
 import os
 import pathlib
+import pwd
 import re
 import signal
 import socket
@@ -702,6 +703,19 @@ def test_perdure_says_in_one_line_why_it_cannot_start(make_server, program):
         assert re.search(rf"perdure.conf:\d+: cannot listen on {server.address}: in use by holder \(pid {holder.pid}, "
                          rf"user \w+, since \d+ \w+.*\); stop it, or choose another port; more: perdure why "
                          rf"{server.address}$", line), line
+
+
+@needs_root
+def test_who_may_not_look_is_told_as_much_as_can_be_seen(make_server, program):
+    server = make_server()
+    program("l = listener((sys.argv[1], int(sys.argv[2]))); tell('listens')", server.host, server.port)
+    user = pwd.getpwnam("nobody")
+    done = subprocess.run([server.copy_programs(), "serve", "/", "-l", server.address], user=user.pw_uid,
+                          group=user.pw_gid, extra_groups=[], capture_output=True, text=True, check=False, timeout=60,
+                          env=server.environment())
+    assert done.returncode == 1
+    assert (f"cannot listen on {server.address}: in use by a process of user id 0 that cannot be seen from here; stop it"
+            in done.stderr), done.stderr
 
 
 def test_a_reload_says_it_too(server, program):
