@@ -168,7 +168,7 @@ static void keep(struct keeping *keeping)
         if (ledger->foreground && bequeath(keeping)) {
             continue;
         }
-        if (ledger->keeper_pid != getpid()) {
+        if (is_replaced(ledger)) {
             return; /* the manager's next process had it all from the manager's store meanwhile */
         }
         succeed(keeping);
