@@ -190,7 +190,8 @@ void fd_store_add(struct supervisor *s, int fd)
             present->all[i].fd = -1; /* it had another file */
         }
     }
-    if (send_one(store, s->ledger_fd, &place)) {
+    place.serial = fd_store_serial_of(present, present->count, &place);
+    if (place.serial != 0 || send_one(store, s->ledger_fd, &place)) {
         present->all[present->count] = place;
         present->count++;
     }

@@ -57,8 +57,8 @@ bool fd_store_take_spare(struct supervisor *s, int ends[2]);
  * wants to look again. */
 uint64_t fd_store_turn(struct supervisor *s);
 
-/* Store FD, which the ledger names, at once, unless it is stored: a process that is to have the other end must not see
- * that end closed when we die before the turn is over. */
+/* Store FD, which the ledger names or is about to name, at once, unless it is stored: for what must not be missing when
+ * we die before the turn is over. Of a channel, the process that has the other end would see it closed. */
 void fd_store_add(struct supervisor *s, int fd);
 
 /* The service ends: leave nothing in the store. */

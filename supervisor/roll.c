@@ -1,6 +1,7 @@
 /* roll.c — see roll.h. */
 #include "supervisor/roll.h"
 
+#include "supervisor/fd_store.h"
 #include "supervisor/given.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/reload.h"
@@ -104,10 +105,21 @@ static void use_settings(struct supervisor *s, struct settings *settings)
     s->settings = settings;
 }
 
+/* The ledger must not name, even for a moment, an edition that a process the service manager starts would not get. */
+static void store_plan(struct supervisor *s, const struct roll_plan *plan)
+{
+    fd_store_add(s, plan->snapshot_fd);
+    fd_store_add(s, plan->program_fd);
+    for (size_t i = 0; i < plan->listeners->count; i++) {
+        fd_store_add(s, plan->listeners->all[i].fd);
+    }
+}
+
 void roll_begin(struct supervisor *s, const struct roll_plan *plan)
 {
     struct ledger *ledger = s->ledger;
     roll_prove(s);
+    store_plan(s, plan);
     bool same_layout = plan->layout == ledger->present.layout;
     ledger->present = (struct ledger_edition){.generation = ++ledger->generation,
                                               .snapshot_fd = plan->snapshot_fd,
