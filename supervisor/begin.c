@@ -3,9 +3,11 @@
 #include "supervisor/begin.h"
 
 #include "supervisor/bequest.h"
+#include "supervisor/door.h"
 #include "supervisor/given.h"
 #include "supervisor/identity.h"
 #include "supervisor/inherit/log.h"
+#include "supervisor/orphans.h"
 #include "supervisor/reap.h"
 #include "supervisor/relog.h"
 #include "supervisor/scale.h"
@@ -119,6 +121,54 @@ static void let_starter_go(void *context)
     begin_tell_starter(context, "ready\n");
 }
 
+/* Take RUN_DIR's lock. Returns false with *exit_code. */
+static bool lock(struct supervisor *s, const char *run_dir, int *exit_code)
+{
+    char error[IDENTITY_ERROR_BYTES];
+    pid_t holder = 0;
+    switch (identity_take(run_dir, &s->ledger->lock_fd, &holder, error)) {
+    case IDENTITY_OURS:
+        return true;
+    case IDENTITY_TAKEN:
+        fprintf(stderr, "perdure: already running: supervisor pid %d in %s\n", holder, run_dir);
+        close_fd(&s->ready_fd);
+        *exit_code = s->ledger->foreground ? 1 : 0;
+        return false;
+    case IDENTITY_FAULT:
+        *exit_code = begin_fail(s, "%s", error);
+        return false;
+    }
+    return false;
+}
+
+/* Take over from a supervisor that died with its keeper: then this does not return. True if there is nobody to take
+ * over from any more, and a service can begin; false with *exit_code. */
+static bool try_orphans(struct supervisor *s, const struct supervise_options *options, int *exit_code)
+{
+    char error[ORPHANS_ERROR_BYTES];
+    if (options->orphans_run_dir == NULL) {
+        return true;
+    }
+    if (!lock(s, options->orphans_run_dir, exit_code)) {
+        return false;
+    }
+    struct orphans_heir heir = {.run_dir = options->orphans_run_dir,
+                                .config_path = options->config_path,
+                                .foreground = options->foreground,
+                                .to_stop = options->to_stop,
+                                .given = options->given,
+                                .lock_fd = s->ledger->lock_fd,
+                                .ready_fd = s->ready_fd};
+    orphans_take(&heir, error);
+    close_fd(&s->ledger->lock_fd);
+    if (error[0] != '\0') {
+        *exit_code = begin_fail(s, "%s", error);
+        return false;
+    }
+    *exit_code = 0;
+    return !options->to_stop;
+}
+
 /* From here on we are the supervisor of this run directory. Returns false with *exit_code. */
 static bool claim(struct supervisor *s, int *exit_code)
 {
@@ -126,17 +176,7 @@ static bool claim(struct supervisor *s, int *exit_code)
         return false; /* not reached: this process is another image by then */
     }
     char error[IDENTITY_ERROR_BYTES];
-    pid_t holder = 0;
-    switch (identity_take(s->settings->run_dir, &s->ledger->lock_fd, &holder, error)) {
-    case IDENTITY_OURS:
-        break;
-    case IDENTITY_TAKEN:
-        fprintf(stderr, "perdure: already running: supervisor pid %d in %s\n", holder, s->settings->run_dir);
-        close_fd(&s->ready_fd);
-        *exit_code = s->ledger->foreground ? 1 : 0;
-        return false;
-    case IDENTITY_FAULT:
-        *exit_code = begin_fail(s, "%s", error);
+    if (!lock(s, s->settings->run_dir, exit_code)) {
         return false;
     }
     char control_error[CONTROL_ERROR_BYTES];
@@ -188,6 +228,7 @@ void begin_undo(struct supervisor *s)
     }
     if (s->ledger != NULL && s->ledger->lock_fd >= 0) {
         listeners_close(&s->ledger->listeners);
+        door_sweep(s->ledger->run_dir);
         identity_remove_pid(s->ledger->run_dir);
     }
 }
@@ -202,7 +243,7 @@ bool begin(struct supervisor *s, const struct supervise_options *options, int *e
         return false;
     }
     s->ledger->foreground = options->foreground;
-    if (!load_edition(s, options) || !find_user(s)) {
+    if (!try_orphans(s, options, exit_code) || !load_edition(s, options) || !find_user(s)) {
         return false;
     }
     fill_ledger(s, options);

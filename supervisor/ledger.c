@@ -2,10 +2,16 @@
 #include "supervisor/ledger.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { OWNER_ONLY = 0600 };
+
+static const char memfd_name[] = "perdure-ledger";
 
 static struct ledger *map(int fd)
 {
@@ -20,7 +26,7 @@ static void fill(struct ledger *ledger)
     ledger->bytes = sizeof *ledger;
     ledger->present = ledger->good = (struct ledger_edition){.snapshot_fd = -1, .program_fd = -1};
     ledger->lock_fd = ledger->stderr_fd = ledger->error_log_fd = ledger->access_log_fd = -1;
-    ledger->keeper_fd = -1;
+    ledger->keeper_fd = ledger->ready_fd = -1;
     control_keep_nothing(&ledger->control);
     for (size_t i = 0; i < LEDGER_GIFTS_MAX; i++) {
         ledger->gifts[i].fd = -1;
@@ -30,9 +36,10 @@ static void fill(struct ledger *ledger)
 
 struct ledger *ledger_create(int *fd)
 {
-    *fd = memfd_create("perdure-ledger", MFD_CLOEXEC);
+    *fd = memfd_create(memfd_name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     struct ledger *ledger = NULL;
-    if (*fd >= 0 && ftruncate(*fd, (off_t)sizeof *ledger) == 0) {
+    if (*fd >= 0 && fchmod(*fd, OWNER_ONLY) == 0 && ftruncate(*fd, (off_t)sizeof *ledger) == 0 &&
+        fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0) {
         ledger = map(*fd);
     }
     if (ledger == NULL) {
@@ -70,6 +77,43 @@ struct ledger *ledger_adopt(int fd)
     return NULL;
 }
 
+/* ---- in the hands of others ---- */
+
+static int open_again(int fd, int flags)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, flags | O_CLOEXEC);
+}
+
+int ledger_reader(int fd)
+{
+    return open_again(fd, O_RDONLY);
+}
+
+bool ledger_is_memfd(int fd, const char *name)
+{
+    struct stat facts;
+    char path[64];
+    char expected[64];
+    char link[128];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int length = snprintf(expected, sizeof expected, "/memfd:%s (deleted)", name);
+    return fstat(fd, &facts) == 0 && facts.st_uid == geteuid() && fcntl(fd, F_GET_SEALS) >= 0 &&
+           readlink(path, link, sizeof link) == length && memcmp(link, expected, (size_t)length) == 0;
+}
+
+int ledger_writer(int reader_fd)
+{
+    struct stat facts;
+    if (!ledger_is_memfd(reader_fd, memfd_name) || fstat(reader_fd, &facts) != 0 ||
+        (facts.st_mode & ALLPERMS) != OWNER_ONLY) {
+        errno = EPROTO;
+        return -1;
+    }
+    return open_again(reader_fd, O_RDWR);
+}
+
 bool ledger_can_adopt(const struct ledger *ledger, const struct worker *worker)
 {
     return worker->layout == ledger->present.layout;
@@ -103,6 +147,7 @@ void ledger_each_fd(struct ledger *ledger, void (*visit)(int32_t *fd, void *cont
     visit_one(&ledger->good.snapshot_fd, visit, context);
     visit_one(&ledger->good.program_fd, visit, context);
     visit_one(&ledger->keeper_fd, visit, context);
+    visit_one(&ledger->ready_fd, visit, context);
     visit_one(&ledger->lock_fd, visit, context);
     visit_one(&ledger->stderr_fd, visit, context);
     visit_one(&ledger->error_log_fd, visit, context);

@@ -19,7 +19,7 @@
 #define LEDGER_VARIABLE "PERDURE_LEDGER"
 enum {
     LEDGER_MAGIC = 0x50455244,
-    LEDGER_VERSION = 12, /* raised with every change of a structure in here, workers.h or listeners.h */
+    LEDGER_VERSION = 13, /* raised with every change of a structure in here, workers.h or listeners.h */
     LEDGER_RESULT_BYTES = 4096,
     LEDGER_WHO_BYTES = 96,
     LEDGER_COMMAND_BYTES = 4096,
@@ -87,7 +87,7 @@ struct ledger {
     uint64_t stop_deadline_ms; /* STOPPING */
     int32_t keeper_pid;        /* of the supervisor's own keeper; 0: none */
     int32_t keeper_fd;         /* our end of its channel */
-    uint64_t died_us;          /* when the keeper saw that the supervisor had died */
+    uint64_t died_us;          /* when the keeper, or a worker without one, saw that the supervisor had died */
     uint32_t failures;         /* takeovers in a row that were begun and not completed */
     uint32_t restarting;       /* 1: a restart has exec'ed, or is about to, and no new image has taken over since */
     uint64_t calm_ms;          /* while rolling: who asked is not told anything before this instant; 0: not yet known */
@@ -101,6 +101,8 @@ struct ledger {
     struct ledger_edition
         good; /* the last one that stood its trial: where a roll back goes to. generation 0: none yet */
 
+    uint32_t orphans; /* so many workers without a supervisor the image that is about to begin has found; else 0 */
+    int32_t ready_fd; /* of who waits for that image to stand (supervise.h); -1: nobody */
     int32_t lock_fd;
     int32_t stderr_fd; /* the descriptor 2 that the supervisor was started with */
     int32_t error_log_fd;
@@ -135,12 +137,23 @@ struct ledger {
     struct fd_store fd_store; /* what the service manager has of all this */
 };
 
-/* Make an empty ledger in a new memfd (close-on-exec). Returns NULL with errno. */
+/* Make an empty ledger in a new memfd (close-on-exec), which nobody but its owner can open. Returns NULL with errno. */
 struct ledger *ledger_create(int *fd);
 
 /* Map the ledger on FD. Returns NULL with errno (EPROTO: it is not a ledger of this version). It may be sick: see
  * ledger_mend.h. */
 struct ledger *ledger_adopt(int fd);
+
+/* The ledger on FD to be read only, for a worker: it cannot open it for writing, being another user. Returns a
+ * descriptor (close-on-exec), or -1 with errno. */
+int ledger_reader(int fd);
+
+/* The same ledger to be written again, from what ledger_reader gave to a worker, who is not trusted: it must be one
+ * that ledger_create of our own user made. Returns a descriptor (close-on-exec), or -1 with errno. */
+int ledger_writer(int reader_fd);
+
+/* True if FD is a memfd called NAME that a process of our own user made. */
+bool ledger_is_memfd(int fd, const char *name);
 
 /* True if the present program can succeed W, whose cell it must be able to read. One that it cannot is succeeded by its
  * own program, and makes way for a fresh worker: scale.c. */

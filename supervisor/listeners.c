@@ -352,6 +352,14 @@ static int listener_settle(struct listener *listener, const struct listen_settin
                : listener_open(listener, setting, present, error);
 }
 
+uint64_t listeners_cookie(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
+    return cookie;
+}
+
 int listeners_prepare(const struct listeners *present, const struct settings *settings, struct listeners *next,
                       char error[LISTENERS_ERROR_BYTES])
 {
@@ -366,6 +374,9 @@ int listeners_prepare(const struct listeners *present, const struct settings *se
     if (!good || rest_given(present, next, error) != 0) {
         listeners_abandon(present, next);
         return -1;
+    }
+    for (size_t i = 0; i < next->count; i++) {
+        next->all[i].cookie = listeners_cookie(next->all[i].fd);
     }
     return 0;
 }

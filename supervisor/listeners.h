@@ -27,6 +27,7 @@ struct listener {
     uint32_t given;   /* 1: not ours to close, nor is its file ours to touch */
     uint32_t resting; /* 1: given, and nobody accepts on it */
     uint32_t failing; /* 1: it was shut down, and cannot be made to listen again; the log has it */
+    uint64_t cookie; /* SO_COOKIE: no other socket since boot has it */
 };
 
 /* Invariant: count <= CONTRACT_LISTENERS_MAX; no two addresses are the same. */
@@ -75,6 +76,9 @@ size_t listeners_fds(const struct listeners *listeners, int32_t fds[CONTRACT_LIS
  * made to block blocks no more, each with one line in the log. Cheap; call it every second or so. Returns how many were
  * mended. */
 unsigned listeners_mend(struct listeners *listeners);
+
+/* The number of the socket FD that no other has, SO_COOKIE of socket(7); 0: it is none. */
+uint64_t listeners_cookie(int fd);
 
 /* True if one is an AF_UNIX socket that was shut down: listen(2) does not mend that. listeners_prepare binds it anew,
  * and workers must be given the new one. */

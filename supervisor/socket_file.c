@@ -17,6 +17,23 @@
 /* Another perdure needs it for microseconds; who else holds it longer shall not keep us from starting. */
 enum { GUARD_TRIES = 50, GUARD_STEP_NS = 10 * 1000 * 1000 };
 
+int socket_file_name(const char *directory, const char *file, struct sockaddr_un *name, int *directory_fd)
+{
+    *directory_fd = -1;
+    memset(name, 0, sizeof *name);
+    name->sun_family = AF_UNIX;
+    int length = snprintf(name->sun_path, sizeof name->sun_path, "%s/%s", directory, file);
+    if (length > 0 && (size_t)length < sizeof name->sun_path) {
+        return 0;
+    }
+    *directory_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (*directory_fd < 0) {
+        return -1;
+    }
+    snprintf(name->sun_path, sizeof name->sun_path, "/proc/self/fd/%d/%s", *directory_fd, file);
+    return 0;
+}
+
 int socket_file_guard(const char *path)
 {
     char directory[PATH_MAX];

@@ -12,6 +12,10 @@
 
 enum { SOCKET_FILE_AS_IT_IS = -1 };
 
+/* The name of the socket FILE in DIRECTORY, of any length: a path too long for sun_path goes by way of a descriptor of
+ * the directory, *directory_fd, to be closed after use (-1: none was needed). Returns 0, or -1 with errno. */
+int socket_file_name(const char *directory, const char *file, struct sockaddr_un *name, int *directory_fd);
+
 /* Which file was made. As long as the socket is open its number cannot be given to another. */
 struct socket_file {
     uint64_t device;

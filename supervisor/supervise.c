@@ -413,6 +413,7 @@ int supervise_again(void)
     struct supervisor *s = supervisor_new();
     log_name("supervisor");
     if (!takeover(s) || !watch_add(s, control_fd(s->control), EPOLLIN, WATCH_CONTROL, 0)) {
+        begin_tell_starter(s, "the service could not be taken over; see its error log");
         return 1;
     }
     int exit_code = run_until_stopped(s);

@@ -10,8 +10,12 @@ struct supervise_options {
     const char *config_path; /* the file; or what messages call the text */
     const char *config_text; /* not NULL: the configuration itself (`perdure serve`) */
     bool foreground;
-    /* Background only, else -1: "ready\n" is written here when the service answers, or else the reason why it will
-     * not; then it is closed. Nothing but EOF: the reason was already written to descriptor 2. */
+    /* NULL, or where workers without a supervisor were seen: they are taken over, and the configuration is theirs. */
+    const char *orphans_run_dir;
+    bool to_stop; /* they are taken over only to be stopped */
+    /* Background only, else -1: "ready\n" is written here when the service answers (before it, if it was taken
+     * over, words about that), or else the reason why it will not; then it is closed. Nothing but EOF: the reason was
+     * already written to descriptor 2. */
     int ready_fd;
     const struct listeners *given; /* the sockets that whoever started us gave us (given.h); borrowed */
     const char *ready_line; /* NULL, or printed on standard output when the service answers; borrowed until then */

@@ -1,6 +1,7 @@
 /* takeover.c — see takeover.h. */
 #include "supervisor/takeover.h"
 
+#include "supervisor/begin.h"
 #include "supervisor/census.h"
 #include "supervisor/channels.h"
 #include "supervisor/deaths.h"
@@ -449,6 +450,30 @@ static void tell(struct supervisor *s, pid_t former_pid)
     notify_ready(getpid(), line);
 }
 
+enum { READY_BYTES = 8 }; /* "\nready\n" */
+
+/* Workers were found without a supervisor: their log files may have been renamed meanwhile; and whoever started us
+ * waits for a word. */
+static void settle_orphans(struct supervisor *s, pid_t former_pid)
+{
+    struct ledger *ledger = s->ledger;
+    char line[2048];
+    int length = snprintf(line, sizeof line - READY_BYTES,
+                          "took over %u workers of the supervisor that died (pid %d); serving on ", ledger->orphans,
+                          (int)former_pid);
+    for (size_t i = 0; i < ledger->listeners.count && (size_t)length < sizeof line / 2; i++) {
+        length += snprintf(line + length, sizeof line / 2, "%s%s", i > 0 ? ", " : "", ledger->listeners.all[i].address);
+    }
+    snprintf(line + length, READY_BYTES, "\nready\n");
+    log_warn("took over %u workers and %u listeners from a supervisor that is gone", ledger->orphans,
+             ledger->listeners.count);
+    for (uint32_t i = 0; i < ledger->workers.count; i++) {
+        tend_reopen(s, &ledger->workers.all[i]);
+    }
+    ledger->orphans = 0;
+    begin_tell_starter(s, line);
+}
+
 /* The new program was exec'ed and died before it had taken over. This image is of the program before, for it comes from
  * the keeper that this one made. */
 static void give_up_restart(struct supervisor *s)
@@ -463,6 +488,8 @@ bool takeover(struct supervisor *s)
     if (!adopt_ledger(s)) {
         return false;
     }
+    s->ready_fd = s->ledger->ready_fd;
+    s->ledger->ready_fd = -1;
     int32_t former_keeper_fd = own_keeper_begin(s);
     pid_t former_pid = s->ledger->supervisor_pid;
     bool died = former_pid != getpid();
@@ -495,6 +522,9 @@ bool takeover(struct supervisor *s)
     if (died) {
         tell(s, former_pid);
         give_up_restart(s);
+        if (s->ledger->orphans != 0) {
+            settle_orphans(s, former_pid);
+        }
     } else {
         log_info("a new supervisor has taken over, image %u", s->ledger->images);
     }

@@ -8,6 +8,7 @@
 #include "supervisor/bury.h"
 #include "supervisor/channels.h"
 #include "supervisor/deaths.h"
+#include "supervisor/door.h"
 #include "supervisor/fd_store.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/reap.h"
@@ -65,6 +66,8 @@ static struct birth birth_of(const struct supervisor *s, const struct worker *w,
         .program_fd = ledger->present.program_fd,
         .cell_fd = w->cell_fd,
         .epoll_fd = -1,
+        .door_fd = -1,
+        .ledger_fd = -1,
     };
     birth.listeners_count = (uint32_t)listeners_fds(listeners_for(ledger, w), birth.listener_fds);
     return birth;
@@ -116,6 +119,18 @@ void tend_mourn(struct supervisor *s, struct worker *w)
     drop_cell(s, w);
 }
 
+/* What a fresh worker is given, and its successors inherit of it, so that it can outlive the supervisor and its keeper.
+ * It can be done without. */
+static void open_door(const struct supervisor *s, const struct worker *w, struct birth *birth)
+{
+    birth->ledger_fd = ledger_reader(s->ledger_fd);
+    birth->door_fd = birth->ledger_fd >= 0 ? door_make(s->ledger->run_dir, w->slot) : -1;
+    if (birth->door_fd < 0) {
+        log_warn("worker %u: has no door, and will stop if the supervisor and its keeper are killed at once: %s",
+                 w->slot, strerror(errno));
+    }
+}
+
 static bool spawn_fresh(struct supervisor *s, struct worker *w)
 {
     int ends[2];
@@ -127,8 +142,11 @@ static bool spawn_fresh(struct supervisor *s, struct worker *w)
         return false;
     }
     struct birth birth = birth_of(s, w, ends);
+    open_door(s, w, &birth);
     pid_t pid = spawn_worker(&birth, &s->privilege, w->cell_slots);
     int saved = errno;
+    close_fd(&birth.door_fd);
+    close_fd(&birth.ledger_fd);
     close(ends[0]);
     close(ends[1]);
     errno = saved;
@@ -344,6 +362,7 @@ void tend_end_if_alone(struct supervisor *s, struct worker *w)
         return;
     }
     drop_cell(s, w);
+    door_remove(s->ledger->run_dir, w->slot);
     enter(w, WORKER_EMPTY, 0);
     worker_clear(w);
     workers_trim(&s->ledger->workers);

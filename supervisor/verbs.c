@@ -6,7 +6,9 @@
 #include "supervisor/inherit/settings.h"
 #include "supervisor/inherit/snapshot.h"
 #include "supervisor/listener_probe.h"
+#include "supervisor/orphans.h"
 #include "supervisor/run_dir.h"
+#include "supervisor/start.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -44,10 +46,32 @@ static int print_answer(const struct control_answer *answer, int good_max)
     return answer->exit_code;
 }
 
+/* Workers that serve on although their supervisor and its keeper are gone: who, and what to do. False: there are none.
+ */
+static bool say_orphans(FILE *out, const struct command *command, const struct run_dir *run_dir)
+{
+    enum { SHOWN_MAX = 16 };
+    pid_t pids[SHOWN_MAX];
+    size_t count = orphans_look(run_dir->path, pids, SHOWN_MAX);
+    if (count == 0) {
+        return false;
+    }
+    fprintf(out, "perdure: the supervisor is gone, and %zu %s on without one (pid", count,
+            count == 1 ? "worker serves" : "workers serve");
+    for (size_t i = 0; i < count && i < SHOWN_MAX; i++) {
+        fprintf(out, " %d", (int)pids[i]);
+    }
+    fprintf(out, "%s); another takes over by: perdure start -c %s\n", count > SHOWN_MAX ? " ..." : "", command->config);
+    return true;
+}
+
 /* Where the service runs may be a guess: then nobody there is no proof that it does not run. */
 static void say_nobody_answers(const struct command *command, const struct run_dir *run_dir)
 {
     warn_of_guess(run_dir);
+    if (say_orphans(stderr, command, run_dir)) {
+        return;
+    }
     if (run_dir->warning[0] != '\0') {
         fprintf(stderr, "perdure: nobody answers in %s; mend %s, so that it says where the service runs\n",
                 run_dir->path, command->config);
@@ -104,7 +128,10 @@ static int say_not_running(const struct command *command, const struct run_dir *
 {
     warn_of_guess(run_dir);
     if (command->json) {
-        printf("{\"version\":\"" PERDURE_VERSION "\",\"supervisor\":null,\"status\":%d}\n", state);
+        printf("{\"version\":\"" PERDURE_VERSION "\",\"supervisor\":null,\"orphans\":%zu,\"status\":%d}\n",
+               orphans_look(run_dir->path, NULL, 0), state);
+    } else if (say_orphans(stdout, command, run_dir)) {
+        return IDENTITY_DEAD;
     } else if (state == IDENTITY_DEAD) {
         printf("perdure is dead: %s/perdure.pid says %d, but nobody holds the lock\n", run_dir->path, (int)pid);
     } else if (state == IDENTITY_STOPPED) {
@@ -201,6 +228,9 @@ int verb_stop(const struct command *command)
     struct run_dir run_dir;
     run_dir_find(command->config, &run_dir);
     pid_t pid;
+    if (orphans_look(run_dir.path, NULL, 0) > 0 && start_to_stop(command, run_dir.path) != 0) {
+        return 1;
+    }
     enum identity_state state = identity_look(run_dir.path, &pid);
     if (state == IDENTITY_RUNNING) {
         int exit_code = stop_running(command, &run_dir, pid);

@@ -60,6 +60,19 @@ void worker_enter(struct worker *worker, enum worker_state next, uint64_t now_ms
     worker->deadline_ms = 0;
 }
 
+void worker_find(struct worker *worker, enum worker_state state, uint64_t now_ms)
+{
+    worker->state = state;
+    worker->entered_ms = now_ms;
+    worker->deadline_ms = 0;
+    worker->parked_pid = worker->next_keeper_pid = 0;
+    worker->keeper_fd = worker->next_control_fd = worker->next_keeper_fd = -1;
+    worker->killed_late = worker->woken = 0;
+    for (size_t i = 0; i < WORKER_LEAVING_MAX; i++) {
+        worker->leaving[i] = (struct worker_leaving){.fd = -1};
+    }
+}
+
 void worker_clear(struct worker *worker)
 {
     uint32_t slot = worker->slot;

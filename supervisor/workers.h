@@ -115,6 +115,9 @@ void workers_clear(struct workers *workers);
  * transition that cannot be is logged as an error and made all the same: the supervisor never dies of its own mistake.
  */
 void worker_enter(struct worker *worker, enum worker_state next, uint64_t now_ms);
+
+/* Not a transition: nobody knows how it got there, but there it is, and nothing that was under way is. */
+void worker_find(struct worker *worker, enum worker_state state, uint64_t now_ms);
 bool worker_may_enter(enum worker_state from, enum worker_state to);
 
 /* Put an empty slot back to nothing but its number. */

@@ -7,6 +7,7 @@
 #include "worker/last_words.h"
 #include "worker/loop.h"
 #include "worker/orders.h"
+#include "worker/orphan.h"
 #include "worker/succession.h"
 
 #include <errno.h>
@@ -144,6 +145,7 @@ static void stand(struct worker *w)
     succession_adopt(w, &succession);
     w->alone = w->birth.cause == BIRTH_FRESH;
     orders_report_ready(w, succession.adopted, succession.dropped);
+    orphan_prepare(w);
     worker_watch(w, w->birth.control_fd, EPOLL_CTL_ADD, EPOLLIN);
     accept_begin(w);
     succession_continue(w, &succession);

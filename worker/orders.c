@@ -6,6 +6,7 @@
 #include "worker/accept.h"
 #include "worker/connection.h"
 #include "worker/handover.h"
+#include "worker/orphan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -141,6 +142,7 @@ static void obey(struct worker *w, const struct order *order, const int *fds, si
     case ORDER_ROLL_CALL:
         orders_report_ready(w, w->cell.header->connections, 0);
         return;
+    case ORDER_INHERIT: /* orphan.c reads it, at the door */
     case ORDER_SUCCEED:
     case ORDER_LEAVE:
         break; /* a keeper's */
@@ -181,6 +183,10 @@ void orders_park(struct worker *w)
 
 void orders_obey(struct worker *w)
 {
+    if (orphan_is(w)) {
+        orphan_hear(w);
+        return;
+    }
     for (;;) {
         struct order order;
         int fds[4];
@@ -193,9 +199,7 @@ void orders_obey(struct worker *w)
             return;
         }
         if (got == 0) {
-            log_error("the supervisor is gone: stopping gracefully");
-            worker_watch(w, w->birth.control_fd, EPOLL_CTL_DEL, 0);
-            orders_begin_stop(w, clock_after(w->now, w->settings->stop_timeout_ms));
+            orphan_begin(w);
             return;
         }
         obey(w, &order, fds, count);

@@ -4,7 +4,7 @@
 
 #include "worker/worker.h"
 
-/* Obey all that has come on the control channel. EOF: the supervisor is gone, and the worker stops gracefully. */
+/* Obey all that has come on the control channel. EOF: the supervisor is gone; see orphan.h. */
 void orders_obey(struct worker *w);
 
 /* Tell the supervisor that this worker stands: it accepts and serves. */

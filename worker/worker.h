@@ -41,6 +41,7 @@ struct worker {
     int was_in_hand;      /* the descriptor that the predecessor was stepping when it died, -1: none */
     uint64_t log_mark;    /* of the response whose lines the predecessor put into the log area last; 0: none */
     bool taking_rests;    /* no room: the channels from which connections come are not watched */
+    uint64_t orphan_us;   /* since when nobody supervises it, on clock_now_us()'s clock; 0: it has a supervisor */
     int giving_fd;        /* where this surplus worker's connections go, -1: it is not surplus */
 };
 

@@ -17,7 +17,7 @@ const char *const birth_cause_name[BIRTH_CAUSES] = {
 
 /* ---- birth ---- */
 
-enum { BIRTH_NUMBERS = 14 };
+enum { BIRTH_NUMBERS = 16 };
 
 /* The numbers of a birth in the order in which they travel; listener_fds follow. */
 static void birth_to_numbers(const struct birth *birth, long numbers[BIRTH_NUMBERS])
@@ -25,7 +25,8 @@ static void birth_to_numbers(const struct birth *birth, long numbers[BIRTH_NUMBE
     const long all[BIRTH_NUMBERS] = {
         birth->version,    birth->slot,       birth->generation, birth->cause,           birth->signal,
         birth->syslog,     birth->control_fd, birth->keeper_fd,  birth->snapshot_fd,     birth->access_log_fd,
-        birth->program_fd, birth->cell_fd,    birth->epoll_fd,   birth->listeners_count,
+        birth->program_fd, birth->cell_fd,    birth->epoll_fd,   birth->listeners_count, birth->door_fd,
+        birth->ledger_fd,
     };
     memcpy(numbers, all, sizeof all);
 }
@@ -73,6 +74,8 @@ static void birth_from_numbers(struct birth *birth, const long numbers[BIRTH_NUM
         .cell_fd = (int32_t)numbers[11],
         .epoll_fd = (int32_t)numbers[12],
         .listeners_count = (uint32_t)numbers[13],
+        .door_fd = (int32_t)numbers[14],
+        .ledger_fd = (int32_t)numbers[15],
     };
 }
 
@@ -115,6 +118,8 @@ static void pass_on_all(const struct birth *birth)
     pass_on(birth->access_log_fd);
     pass_on(birth->cell_fd);
     pass_on(birth->epoll_fd);
+    pass_on(birth->door_fd);
+    pass_on(birth->ledger_fd);
     for (size_t i = 0; i < birth->listeners_count; i++) {
         pass_on(birth->listener_fds[i]);
     }

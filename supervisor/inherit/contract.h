@@ -9,7 +9,8 @@
  *
  * Worker and keeper share one descriptor table, so EOF does not tell the death of one of them: the supervisor learns
  * that by waitpid(2) (all of them are its children, CLONE_PARENT), or by a pidfd, if they were another supervisor's.
- * EOF tells them that the supervisor and its keeper are gone.
+ * EOF tells them that the supervisor and its keeper are gone: the keeper goes, too, and the worker serves on and waits
+ * at its door (below) for an heir.
  *
  * A succession, step by step (S supervisor, W worker, K its keeper, W' K' the new ones):
  *
@@ -66,6 +67,9 @@ struct birth {
     int32_t program_fd;    /* of perdure-worker, O_PATH; close-on-exec */
     int32_t cell_fd;       /* BIRTH_FRESH: a face only, which the worker makes a cell of; see cell.h */
     int32_t epoll_fd;      /* -1: make one */
+    int32_t door_fd;       /* listens in the run directory for who takes over if the supervisor and its keeper die at
+                              once; -1: there is none. It goes on to the successor, as the cell does */
+    int32_t ledger_fd;     /* the supervisor's memory, to be read only: for that one. -1: none */
     uint32_t listeners_count;
     int32_t listener_fds[CONTRACT_LISTENERS_MAX];
 };
@@ -102,6 +106,9 @@ enum order_kind {
     ORDER_ROLL_CALL, /* a new supervisor has taken over, and does not know which of the last reports the dead one had
                         read: the worker answers REPORT_READY, or REPORT_RETIRED if it is parked; the keeper answers
                         REPORT_FORKED if it has forked a successor, the last one, then REPORT_KEEPER */
+    /* to the worker, at its door */
+    ORDER_INHERIT, /* by a new supervisor, which has nothing but the run directory: answer with struct orphan_words. The
+                      connection is the control channel from then on. birth.version is the caller's */
     /* to the keeper */
     ORDER_SUCCEED, /* descriptors: control, keeper, snapshot, access log, program, error log, then listeners. The
                       numbers in birth are ignored but for the slot, generation, cause, signal, syslog, listeners_count
@@ -114,6 +121,20 @@ struct order {
                              for that program alone knows this cell's layout */
     uint64_t deadline_ms; /* ORDER_STOP: on clock_now()'s clock */
     struct birth birth;   /* ORDER_SUCCEED */
+};
+
+/* ---- doors: a worker without a supervisor to the next one ---- */
+
+/* RUN_DIR/door.SLOT is a listening SOCK_SEQPACKET socket, made by the supervisor, for root or the supervisor's user
+ * alone. Each worker calls listen(2) on it once more, for SO_PEERCRED tells who connects the pid of whom did that last:
+ * so even a worker that hangs is known. With struct orphan_words come these descriptors, then its listeners. */
+enum orphan_fd { ORPHAN_LEDGER, ORPHAN_SNAPSHOT, ORPHAN_PROGRAM, ORPHAN_CELL, ORPHAN_FDS };
+struct orphan_words {
+    uint32_t slot;
+    uint32_t generation;
+    uint32_t stopping; /* 1: it has been told to stop, and accepts no more */
+    uint32_t spare;
+    uint64_t since_us; /* clock_now_us() of when it saw that nobody supervises it */
 };
 
 /* ---- parcels: a surplus worker to its heir, whose program may lay its cell out in another way ---- */

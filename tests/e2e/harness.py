@@ -347,7 +347,7 @@ class Server:
     # ---- the end ----
 
     def stop_if_running(self):
-        if self.verb("status", config=self.good_path).returncode == 0:
+        if self.verb("status", config=self.good_path).returncode in (0, 1):  # 1: workers may go on without a supervisor
             done = self.stop("--now", config=self.good_path)
             assert done.returncode == 0, f"stop --now: {done.stdout}{done.stderr}"
         if self.foreground is not None and self.foreground.poll() is None:

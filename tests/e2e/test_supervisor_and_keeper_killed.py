@@ -1,0 +1,354 @@
+"""The supervisor and its keeper killed at once: workers serve on, and the next start takes everything over."""
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import harness
+import pytest
+
+LOAD = {"keepalive": 8, "close": 4, "idle": 50, "download": 1, "pipeline": 4}
+GONE = "perdure: the supervisor is gone, and 2 workers serve on without one (pid "
+
+
+def pids_of(server):
+    status = server.status()["supervisor"]
+    return status["pid"], status["keeper_pid"]
+
+
+def kill_all(pids):
+    """So that none of them can do anything about another's death."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in pids:
+        harness.wait_until(lambda pid=pid: harness.proc_status(pid).get("State", "T")[0] == "T", "it does not stop")
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        harness.wait_until(lambda pid=pid: not harness.is_alive(pid), f"{pid} lives on")
+
+
+def orphan(server):
+    """Returns the pids of the supervisor and its keeper, which are dead, when every worker has noticed."""
+    before = server.log().count("are gone: serving on")
+    workers = server.wait_serving()
+    pids = pids_of(server)
+    kill_all(pids)
+    if server.foreground is not None:
+        server.foreground.wait(harness.PATIENCE_S)
+        server.foreground = None
+    harness.wait_until(lambda: server.log().count("are gone: serving on") == before + len(workers), server.log)
+    return pids
+
+
+def listeners_of(server):
+    """The inodes of the sockets that listen on the server's address."""
+    port = f"{server.port:04X}"
+    host = "".join(f"{int(part):02X}" for part in reversed(server.host.split(".")))
+    lines = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()
+    return [fields[9] for fields in map(str.split, lines) if fields[1] == f"{host}:{port}" and fields[3] == "0A"]
+
+
+def worker_pids(server):
+    return [w["pid"] for w in server.wait_serving()]
+
+
+def assert_taken_over(server, done, dead, workers):
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (f"perdure: took over {workers} workers of the supervisor that died (pid {dead}); "
+                           f"serving on {server.address} (pid {server.supervisor_pid()})\n")
+
+
+# ---- nobody notices ----
+
+def test_nobody_notices_and_start_takes_over_five_times(loaded_server):
+    server = loaded_server()
+    workers, listeners = worker_pids(server), listeners_of(server)
+    assert len(listeners) == 1
+    with harness.Judge(server.address, server.root, **LOAD):
+        for turn in range(5):
+            dead, _ = orphan(server)
+            assert server.get("/1024.bin").status == 200, "no new connection is served"
+            assert_taken_over(server, server.verb("start"), dead, 2)
+            assert worker_pids(server) == workers and listeners_of(server) == listeners
+            assert server.status()["supervisor"]["takeovers"] == turn + 1
+    assert "took over 2 workers and 1 listeners from a supervisor that is gone" in server.log()
+    assert server.status()["lost_connections"] == 0
+    assert (server.run_dir / "perdure.pid").read_text() == f"{server.supervisor_pid()}\n"
+
+
+def test_afterwards_everything_is_as_before(loaded_server):
+    """Workers are succeeded, reloads and restarts renew them, and stop leaves nothing."""
+    server = loaded_server()
+    with harness.Judge(server.address, server.root, **LOAD):
+        orphan(server)
+        server.start()
+        server.wait_serving()
+        for slot in range(2):
+            server.wait_succeeded(slot, server.kill_worker(slot))
+        server.write_config(idle_timeout="77s")
+        assert "-> 77s" in server.verb("reload").stdout
+        done = server.verb("restart")
+        assert done.returncode == 0, done.stderr
+        server.wait_serving()
+        os.kill(server.supervisor_pid(), signal.SIGKILL)  # its keeper alone, as ever
+        harness.wait_until(server.is_serving, server.log)
+        orphan(server)  # the successors have their door
+        server.start()
+        server.wait_serving()
+    assert server.stop().returncode == 0
+
+
+def test_one_in_the_foreground_takes_over_too(make_server):
+    server = make_server().run()
+    harness.fill_corpus(server.root)
+    workers = worker_pids(server)
+    with harness.Judge(server.address, server.root, **LOAD):
+        orphan(server)
+        server.run()
+        assert worker_pids(server) == workers
+        assert server.supervisor_pid() == server.foreground.pid
+
+
+# ---- meanwhile ----
+
+def test_every_verb_says_how_it_is(server):
+    dead, _ = orphan(server)
+    for verb, code, where in (("status", 1, "stdout"), ("reload", 1, "stderr"), ("restart", 1, "stderr")):
+        done = server.verb(verb)
+        assert done.returncode == code
+        assert getattr(done, where).startswith(GONE)
+        assert getattr(done, where).endswith(f"; another takes over by: perdure start -c {server.config_path}\n")
+    assert_taken_over(server, server.verb("start"), dead, 2)
+
+
+@pytest.mark.parametrize("words", [["stop"], ["stop", "--now"]])
+def test_stop_means_gone(loaded_server, words):
+    server = loaded_server()
+    workers = worker_pids(server)
+    orphan(server)
+    done = server.verb(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "perdure: stopped\n", "")
+    assert not any(harness.is_alive(pid) for pid in workers)
+    assert {path.name for path in server.run_dir.iterdir()} == {"perdure.lock"}
+    assert server.verb("status").returncode == 3
+
+
+def test_sigterm_ends_an_orphan_gracefully_and_it_is_replaced(server):
+    first, second = worker_pids(server)
+    orphan(server)
+    os.kill(first, signal.SIGTERM)
+    harness.wait_until(lambda: not harness.is_alive(first), "it lives on")
+    assert server.get("/").status == 403, "the other one does not serve"
+    server.start()
+    assert second in worker_pids(server) and len(worker_pids(server)) == 2
+
+
+def test_sigterm_is_nothing_to_one_with_a_supervisor(server):
+    orphan(server)
+    server.start()
+    for pid in worker_pids(server):
+        os.kill(pid, signal.SIGTERM)
+        assert server.get("/").status == 403
+    assert server.successions().get("kill", 0) == 0
+
+
+def test_one_that_dies_meanwhile_is_replaced(loaded_server):
+    """Its keeper is gone, so its connections are; the listeners stay open in the other."""
+    server = loaded_server()
+    first, second = worker_pids(server)
+    listeners = listeners_of(server)
+    orphan(server)
+    os.kill(first, signal.SIGKILL)
+    harness.wait_until(lambda: not harness.is_alive(first), "it lives on")
+    assert server.get("/1024.bin").status == 200
+    server.start()
+    assert second in worker_pids(server) and first not in worker_pids(server)
+    assert listeners_of(server) == listeners
+    assert "died without a supervisor" in server.log()
+
+
+def test_one_that_is_stopped_is_woken(server):
+    workers = worker_pids(server)
+    orphan(server)
+    os.kill(workers[0], signal.SIGSTOP)
+    server.start()
+    assert worker_pids(server) == workers
+
+
+def test_one_that_hangs_is_killed_and_replaced(make_server, tmp_path):
+    server = make_server(hang_timeout="60s")
+    server.start()
+    first, second = worker_pids(server)
+    orphan(server)
+    with traced(first):  # a tracer's stop is not ended by SIGCONT
+        done = server.verb("start")
+        assert done.returncode == 0
+        harness.wait_until(lambda: first not in [w["pid"] for w in server.workers()], server.log)
+    assert second in worker_pids(server)
+
+
+@contextlib.contextmanager
+def traced(pid):
+    """PID makes no step, whatever signal but SIGKILL it gets."""
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.ptrace(16, pid, None, None) == 0, os.strerror(ctypes.get_errno())  # PTRACE_ATTACH
+    os.waitpid(pid, 0)
+    try:
+        yield
+    finally:
+        libc.ptrace(17, pid, None, None)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+# ---- the configuration ----
+
+@pytest.mark.parametrize("text", ["nonsense\n", None])
+def test_a_broken_configuration_does_not_keep_it_from_being_taken_over(loaded_server, text):
+    server = loaded_server()
+    dead, _ = orphan(server)
+    good = server.config_text()
+    if text is None:
+        server.config_path.write_text(f'run_dir = "{server.run_dir}"\n')  # and nothing to serve
+    else:
+        server.write_config(text=text + good)
+    done = server.verb("start")
+    assert done.returncode == 0
+    assert "the service goes on with the configuration that it has" in done.stderr or text is None
+    assert server.get("/1024.bin").status == 200
+    server.write_config(idle_timeout="77s")
+    assert "-> 77s" in server.verb("reload").stdout
+    assert str(dead) in done.stdout
+
+
+def test_another_configuration_is_a_reload_away(loaded_server):
+    server = loaded_server()
+    orphan(server)
+    server.write_config(workers=3)
+    server.start()
+    assert len(worker_pids(server)) == 2
+    assert "workers 2 -> 3" in server.verb("reload").stdout
+    harness.wait_until(lambda: len(server.wait_serving()) == 3, server.log)
+
+
+# ---- log files ----
+
+def test_renamed_log_files_are_opened_anew(loaded_server):
+    server = loaded_server()
+    server.write_config(access_log=str(server.access_log))
+    assert server.verb("reload").returncode == 0
+    orphan(server)
+    server.access_log.rename(server.directory / "old")
+    server.start()
+    server.wait_serving()
+    server.get("/1.bin")
+    harness.wait_until(lambda: server.access_log.exists() and "/1.bin" in server.access_log.read_text(), server.log)
+
+
+# ---- strangers ----
+
+def fd_of(pid, name):
+    """The number of the descriptor of PID that is NAME."""
+    for fd in harness.open_descriptors(pid):
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(f"/proc/{pid}/fd/{fd}").startswith(name):
+                return int(fd)
+    raise AssertionError(f"pid {pid} has no {name}")
+
+
+@pytest.mark.skipif(not harness.IS_ROOT, reason="needs two users")
+def test_the_door_is_closed_to_others(server):
+    orphan(server)
+    for slot in range(2):
+        door = server.run_dir / f"door.{slot}"
+        assert door.stat().st_mode & 0o777 == 0o600
+        for user in ("nobody", "www-data"):
+            code = f"import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect({str(door)!r})"
+            done = subprocess.run(["python3", "-c", code], user=user, capture_output=True, text=True, check=False)
+            assert "PermissionError" in done.stderr
+
+
+@pytest.mark.skipif(not harness.IS_ROOT, reason="needs two users")
+def test_the_kernel_is_asked_who_comes_even_if_the_file_lets_everybody_in(server):
+    orphan(server)
+    door = server.run_dir / "door.0"
+    door.chmod(0o666)
+    code = ("import socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); "
+            f"s.connect({str(door)!r}); s.settimeout(10); s.sendall(bytes(1000)); "
+            "print(s.recvmsg(4096, socket.CMSG_SPACE(400)))")
+    done = subprocess.run(["python3", "-c", code], user="www-data", capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("(b'', []") or "ConnectionResetError" in done.stderr or "BrokenPipe" in done.stderr
+    server.start()
+    assert len(worker_pids(server)) == 2
+
+
+@pytest.mark.skipif(not harness.IS_ROOT, reason="needs two users")
+def test_a_worker_can_read_the_ledger_and_not_write_it(server):
+    pid = worker_pids(server)[0]
+    fd = fd_of(pid, "/memfd:perdure-ledger")
+    flags = re.search(r"flags:\s+(\d+)", harness.read_proc(pid, f"fdinfo/{fd}").decode())[1]
+    assert int(flags, 8) & os.O_ACCMODE == os.O_RDONLY
+    held = os.open(f"/proc/{pid}/fd/{fd}", os.O_RDONLY)
+    code = (f"import os\nos.open('/proc/self/fd/{held}', os.O_RDWR)")
+    done = subprocess.run(["python3", "-c", code], user="www-data", pass_fds=[held], capture_output=True, text=True,
+                          check=False)
+    os.close(held)
+    assert "PermissionError" in done.stderr
+
+
+def test_a_caller_that_says_nothing_disturbs_nobody(loaded_server):
+    server = loaded_server()
+    workers = worker_pids(server)
+    orphan(server)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as silent:
+        silent.connect(str(server.run_dir / "door.0"))
+        begun = time.monotonic()
+        assert silent.recv(1) == b""
+        assert time.monotonic() - begun < 5
+    server.start()
+    assert worker_pids(server) == workers
+
+
+# ---- the dead ----
+
+def test_doors_of_the_dead_hinder_nobody(server):
+    """kill -9 of everything: their files are left."""
+    doors = [server.run_dir / "door.0", server.run_dir / "door.1", server.run_dir / "door.77"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as dead:
+        dead.bind(str(doors[2]))
+        dead.listen()
+    status = server.status()
+    pids = [*pids_of(server), *(w[key] for w in status["workers"] for key in ("pid", "keeper_pid"))]
+    kill_all(pids)
+    assert all(door.exists() for door in doors)
+    assert server.verb("status").stdout.startswith("perdure is dead: ")
+    assert server.verb("stop").returncode == 0
+    done = server.verb("start")
+    assert done.stdout.startswith("perdure: serving on ")
+    assert server.get("/").status == 403
+    assert server.stop().returncode == 0
+    assert {path.name for path in server.run_dir.iterdir()} == {"perdure.lock"}
+
+
+def test_workers_that_were_told_to_stop_are_left_to_it(loaded_server):
+    """A stop was under way: a start begins a service of its own, and they finish what is under way."""
+    server = loaded_server(stop_timeout="60s")
+    workers = worker_pids(server)
+    with server.connect() as client:
+        client.send("GET /1024.bin HTTP/1.1\r\n")
+        harness.wait_until(lambda: any(w["connections"] for w in server.workers()), server.log)
+        pids = pids_of(server)
+        os.kill(pids[0], signal.SIGTERM)
+        harness.wait_until(lambda: sum(map(harness.is_alive, workers)) == 1, server.log)
+        kill_all(pids)
+        done = server.verb("start")
+        assert done.stdout.startswith("perdure: serving on "), done.stderr
+        assert not set(workers) & set(worker_pids(server))
+        client.send("Host: x\r\n\r\n")
+        assert client.read().status == 200
