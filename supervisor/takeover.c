@@ -459,8 +459,8 @@ static void settle_orphans(struct supervisor *s, pid_t former_pid)
     struct ledger *ledger = s->ledger;
     char line[2048];
     int length = snprintf(line, sizeof line - READY_BYTES,
-                          "took over %u workers of the supervisor that died (pid %d); serving on ", ledger->orphans,
-                          (int)former_pid);
+                          "took over %u worker%s of the supervisor that died (pid %d); serving on ", ledger->orphans,
+                          ledger->orphans == 1 ? "" : "s", (int)former_pid);
     for (size_t i = 0; i < ledger->listeners.count && (size_t)length < sizeof line / 2; i++) {
         length += snprintf(line + length, sizeof line / 2, "%s%s", i > 0 ? ", " : "", ledger->listeners.all[i].address);
     }
