@@ -93,7 +93,7 @@ static void hear(struct orphan_found *found)
     if (got < 0 && errno == EAGAIN) {
         return;
     }
-    found->heard = got > 0 && sender == found->pid && words.slot == found->slot && count >= ORPHAN_FDS ? ORPHAN_ANSWERED
+    found->heard = got > 0 && reap_is_ours(sender) && words.slot == found->slot && count >= ORPHAN_FDS ? ORPHAN_ANSWERED
                                                                                                        : ORPHAN_FOREIGN;
     if (found->heard == ORPHAN_FOREIGN) {
         for (size_t i = 0; got > 0 && i < count; i++) {
@@ -101,6 +101,7 @@ static void hear(struct orphan_found *found)
         }
         return;
     }
+    found->pid = sender; /* a successor may have come meanwhile */
     found->words = words;
     found->ledger_fd = fds[ORPHAN_LEDGER];
     found->snapshot_fd = fds[ORPHAN_SNAPSHOT];

@@ -469,6 +469,7 @@ static void settle_orphans(struct supervisor *s, pid_t former_pid)
              ledger->listeners.count);
     for (uint32_t i = 0; i < ledger->workers.count; i++) {
         tend_reopen(s, &ledger->workers.all[i]);
+        channels_tell_alone(&ledger->workers.all[i]);
     }
     ledger->orphans = 0;
     begin_tell_starter(s, line);

@@ -170,11 +170,11 @@ int main(int argc, char **argv)
     leave_some_to_keeper(&w);
     open_site(&w);
     stand(&w);
-    loop_run(&w);
-    if (w.retiring) {
-        orders_park(&w); /* the last words are the successor's from now on */
-    } else {
-        last_words_well();
+    do {
+        loop_run(&w);
+    } while (w.retiring && orders_park(&w));
+    if (!w.retiring) {
+        last_words_well(); /* else they are the successor's */
     }
     /* Nothing is freed or closed: the descriptor table is the keeper's, too, and the successor goes on with it. */
     _exit(0);

@@ -151,15 +151,20 @@ static void obey(struct worker *w, const struct order *order, const int *fds, si
     close_all(fds, count);
 }
 
-/* One order to a parked worker. False when it may go. */
-static bool obey_parked(struct worker *w)
+enum parked { PARKED_STAYS, PARKED_LEAVES, PARKED_IS_LEFT };
+
+/* One order to a parked worker. */
+static enum parked obey_parked(struct worker *w)
 {
     struct order order;
     int fds[4];
     size_t count = 4;
     int got = channel_receive(w->birth.control_fd, &order, sizeof order, fds, &count, NULL);
-    if (got == 0 || (got > 0 && order.kind == ORDER_LEAVE)) {
-        return false;
+    if (got == 0) {
+        return PARKED_IS_LEFT;
+    }
+    if (got > 0 && order.kind == ORDER_LEAVE) {
+        return PARKED_LEAVES;
     }
     if (got > 0 && (order.kind == ORDER_ROLL_CALL || order.kind == ORDER_RETIRE)) {
         report(w, &(struct report){.kind = REPORT_RETIRED});
@@ -169,16 +174,28 @@ static bool obey_parked(struct worker *w)
     } else {
         close_all(fds, count);
     }
-    return true;
+    return PARKED_STAYS;
 }
 
-void orders_park(struct worker *w)
+bool orders_park(struct worker *w)
 {
     struct pollfd channel = {.fd = w->birth.control_fd, .events = POLLIN};
+    enum parked parked = PARKED_STAYS;
+    if (orphan_is(w)) {
+        w->retiring = false; /* that order was the last of its supervisor, who has forked no successor */
+        return true;
+    }
     report(w, &(struct report){.kind = REPORT_RETIRED});
-    do {
+    while (parked == PARKED_STAYS) {
         (void)poll(&channel, 1, -1);
-    } while (obey_parked(w));
+        parked = obey_parked(w);
+    }
+    if (parked == PARKED_LEAVES || orphan_has_successor(w)) {
+        return false;
+    }
+    w->retiring = false;
+    orphan_begin(w);
+    return true;
 }
 
 void orders_obey(struct worker *w)

@@ -11,8 +11,9 @@ void orders_obey(struct worker *w);
 void orders_report_ready(const struct worker *w, uint32_t adopted, uint32_t dropped);
 
 /* This worker has retired: say so, then touch nothing any more, and only hold the descriptors until the supervisor lets
- * it go or is gone. Makes another keeper if it is told to. */
-void orders_park(struct worker *w);
+ * it go (false). Makes another keeper if it is told to. True if the supervisor is gone, and there is no successor: then
+ * this worker has to serve on, as an orphan. */
+bool orders_park(struct worker *w);
 
 /* Tell the supervisor why this worker cannot serve. */
 void orders_report_cannot(const struct worker *w, const char *why);

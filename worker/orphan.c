@@ -2,19 +2,23 @@
  * what an orphan waits for stands where its control channel was. */
 #include "worker/orphan.h"
 
+#include "supervisor/inherit/keeper.h"
 #include "supervisor/inherit/log.h"
 #include "worker/orders.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -96,6 +100,46 @@ void orphan_begin(struct worker *w)
     w->orphan_us = clock_now_us();
     log_error("the supervisor and its keeper are gone: %s; perdure start takes over",
               w->stopping ? "stopping as ordered" : "serving on");
+}
+
+/* ---- was there time for a successor? ---- */
+
+static bool is_alive(pid_t pid)
+{
+    int process_fd = pid > 0 ? pidfd_open(pid, 0) : -1;
+    struct pollfd end = {.fd = process_fd, .events = POLLIN};
+    bool alive = process_fd >= 0 && poll(&end, 1, 0) == 0;
+    if (process_fd >= 0) {
+        close(process_fd);
+    }
+    return alive;
+}
+
+/* A keeper has our descriptor table, which no other process has that may have got its pid since. */
+static bool has_our_table(pid_t pid)
+{
+    return syscall(SYS_kcmp, getpid(), pid, KCMP_FILES, 0, 0) <= 0;
+}
+
+/* The keeper may have the order to fork one in hand, or unread: it is stopped from that, for one of us has to serve,
+ * and not two. What it did before, the kernel has noted. */
+static void end_keeper(pid_t pid)
+{
+    int process_fd = pid > 0 ? pidfd_open(pid, 0) : -1;
+    struct pollfd end = {.fd = process_fd, .events = POLLIN};
+    if (process_fd >= 0 && has_our_table(pid)) {
+        pidfd_send_signal(process_fd, SIGKILL, NULL, 0);
+        (void)poll(&end, 1, -1);
+    }
+    if (process_fd >= 0) {
+        close(process_fd);
+    }
+}
+
+bool orphan_has_successor(const struct worker *w)
+{
+    end_keeper(w->keeper_pid);
+    return is_alive(keeper_forked());
 }
 
 /* ---- who knocks ---- */

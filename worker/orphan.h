@@ -15,6 +15,10 @@ void orphan_prepare(const struct worker *w);
 /* The control channel is at its end. Where there is no door to wait at, the worker stops gracefully. */
 void orphan_begin(struct worker *w);
 
+/* For one that has retired and is left by its supervisor: true if its keeper has forked a successor, who has
+ * everything. The keeper will not do so from now on. */
+bool orphan_has_successor(const struct worker *w);
+
 /* True from orphan_begin until somebody has come. Meanwhile the control channel's descriptor is another: it is readable
  * when orphan_hear has something to do. */
 bool orphan_is(const struct worker *w);

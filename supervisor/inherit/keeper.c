@@ -28,6 +28,23 @@ static pid_t fork_sibling(unsigned long flags)
     return (pid_t)syscall(SYS_clone, flags | CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
 }
 
+/* The last successor that the keeper forked: in memory that a worker shares with the keepers it makes. */
+static pid_t *forked;
+
+static bool share_forked(void)
+{
+    if (forked == NULL) {
+        void *page = mmap(NULL, sizeof *forked, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        forked = page != MAP_FAILED ? page : NULL;
+    }
+    return forked != NULL;
+}
+
+pid_t keeper_forked(void)
+{
+    return forked != NULL ? *(volatile pid_t *)forked : 0;
+}
+
 static void tell(int channel, const struct report *report)
 {
     /* If the supervisor is gone, the next receive says so. */
@@ -75,13 +92,15 @@ static int become_successor(void *birth)
 }
 
 /* fork_sibling() and exec at the price of the exec alone: as vfork(2), this returns when the child has our memory no
- * more. */
+ * more. The kernel notes the pid for the worker before the child takes its first step, so that whoever kills us, it is
+ * noted. */
 static pid_t start_successor(struct birth *birth)
 {
     static _Alignas(16) char stack[SUCCESSOR_STACK_BYTES];
     /* What the last child was doing when it went is no fault of the next one. */
     ASAN_UNPOISON_MEMORY_REGION(stack, sizeof stack);
-    return clone(become_successor, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD, birth);
+    return clone(become_successor, stack + sizeof stack,
+                 CLONE_VM | CLONE_VFORK | CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD, birth, forked);
 }
 
 /* Fork the successor that ORDER asks for. Its descriptors are copies of all of ours, under the same numbers. Returns
@@ -111,7 +130,7 @@ static void close_all(const int *fds, size_t count)
 static void keep(const struct birth *birth)
 {
     const struct report here = {.kind = REPORT_KEEPER, .pid = getpid()};
-    struct report forked = {.kind = REPORT_NOT_FORKED};
+    struct report answer = {.kind = REPORT_NOT_FORKED};
     tell(birth->keeper_fd, &here);
     for (;;) {
         struct order order;
@@ -122,11 +141,11 @@ static void keep(const struct birth *birth)
             return;
         }
         if (got > 0 && order.kind == ORDER_SUCCEED) {
-            forked = succeed(birth, &order, fds, count);
-            tell(birth->keeper_fd, &forked);
+            answer = succeed(birth, &order, fds, count);
+            tell(birth->keeper_fd, &answer);
         } else if (got > 0 && order.kind == ORDER_ROLL_CALL) {
-            if (forked.kind == REPORT_FORKED) {
-                tell(birth->keeper_fd, &forked);
+            if (answer.kind == REPORT_FORKED) {
+                tell(birth->keeper_fd, &answer);
             }
             tell(birth->keeper_fd, &here);
         }
@@ -150,6 +169,9 @@ pid_t keeper_make(const struct birth *birth)
     /* Signals are blocked before the clone, so that no instant exists in which one could end the keeper. */
     sigset_t all;
     sigset_t before;
+    if (!share_forked()) {
+        return -1;
+    }
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     pid_t pid = fork_sibling(CLONE_FILES);

@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -23,11 +24,11 @@ def pids_of(server):
 def kill_all(pids):
     """So that none of them can do anything about another's death."""
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+        harness.kill(pid, signal.SIGSTOP)
     for pid in pids:
-        harness.wait_until(lambda pid=pid: harness.proc_status(pid).get("State", "T")[0] == "T", "it does not stop")
+        harness.wait_until(lambda pid=pid: harness.proc_status(pid).get("State", "X")[0] in "TZX", "it does not stop")
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        harness.kill(pid, signal.SIGKILL)
     for pid in pids:
         harness.wait_until(lambda pid=pid: not harness.is_alive(pid), f"{pid} lives on")
 
@@ -112,6 +113,50 @@ def test_one_in_the_foreground_takes_over_too(make_server):
         server.run()
         assert worker_pids(server) == workers
         assert server.supervisor_pid() == server.foreground.pid
+
+
+# ---- in the middle of something ----
+
+def test_one_that_was_told_to_retire_serves_on(loaded_server):
+    """Nobody is there any more who could have a successor forked."""
+    server = loaded_server()
+    workers = worker_pids(server)
+    with harness.Judge(server.address, server.root, **LOAD):
+        with harness.held_reload(server, idle_timeout="77s") as caller:
+            kill_all(pids_of(server))
+        assert caller.wait(harness.PATIENCE_S) == 1
+        harness.wait_until(lambda: server.log().count("are gone: serving on") == 2, server.log)
+        server.start()
+        assert worker_pids(server) == workers
+        assert server.status()["generation"] == 1
+    caller.stdout.close()
+
+
+def supervisors(pid, server):
+    """The supervisor PID and every keeper of one, also one that a restart has just made."""
+    os.kill(pid, signal.SIGSTOP)
+    found = harness.processes_of(server.directory, server.token)
+    return [pid, *(other for other, words in found.items() if words.startswith("perdure: keeper of the supervisor"))]
+
+
+@pytest.mark.parametrize("verb", ["reload", "restart"])
+def test_nobody_notices_at_any_moment_of_a_renewal(loaded_server, verb):
+    """Workers are of two generations then, or parked, or on their way: those that serve are found, and made one again."""
+    server = loaded_server()
+    chance = random.Random(3)
+    with harness.Judge(server.address, server.root, **LOAD):
+        for turn in range(10):
+            server.wait_serving()
+            server.write_config(idle_timeout=f"{100 + turn}s")
+            pid, _ = pids_of(server)
+            caller = subprocess.Popen(server.command(verb), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(chance.uniform(0.002, 0.08))  # any moment will do
+            kill_all(supervisors(pid, server))
+            caller.wait(harness.PATIENCE_S)
+            done = server.verb("start")
+            assert done.returncode == 0 and done.stdout.startswith("perdure: took over 2 workers "), done.stdout
+            harness.wait_until(lambda: not server.status()["supervisor"]["rolling"], server.log)
+            assert len({w["generation"] for w in server.wait_serving()}) == 1
 
 
 # ---- meanwhile ----
