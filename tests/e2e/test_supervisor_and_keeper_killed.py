@@ -360,6 +360,32 @@ def test_a_caller_that_says_nothing_disturbs_nobody(loaded_server):
     assert worker_pids(server) == workers
 
 
+# ---- another version ----
+
+def test_workers_of_another_version_are_named_and_left_alone(loaded_server):
+    """A second service on the same addresses is no answer to a ledger that cannot be read."""
+    server = loaded_server()
+    pids = worker_pids(server)
+    orphan(server)
+    fd = fd_of(pids[0], "/memfd:perdure-ledger")
+    with open(f"/proc/{pids[0]}/fd/{fd}", "r+b", buffering=0) as ledger:
+        version = ledger.read(8)[4]
+        ledger.seek(4)
+        ledger.write(bytes([version + 1]))
+    for verb in ("start", "stop"):
+        done = server.verb(verb)
+        assert done.returncode == 1
+        assert done.stderr.startswith("perdure: workers without a supervisor hold the sockets, and cannot be taken over: "
+                                      "their ledger is of another version; end them, then start: kill ")
+        assert server.get("/1024.bin").status == 200
+    named = [int(word) for word in done.stderr.split("kill ")[1].split()]
+    assert sorted(named) == sorted(pids)
+    for pid in named:
+        os.kill(pid, signal.SIGTERM)
+    harness.wait_until(lambda: not any(map(harness.is_alive, named)), "they live on")
+    assert server.verb("start").stdout.startswith("perdure: serving on ")
+
+
 # ---- the dead ----
 
 def test_doors_of_the_dead_hinder_nobody(server):

@@ -134,6 +134,23 @@ def test_a_killed_main_process_is_followed_by_another_each_time_and_nobody_notic
     machine.assert_nothing_left()
 
 
+def test_main_process_and_keeper_killed_at_once_are_followed_by_another_and_nobody_notices(machine):
+    """Nobody is left to give anything but the workers, at their doors."""
+    machine.start()
+    workers = [w["pid"] for w in machine.status()["workers"]]
+    with machine.judge():
+        for turn in range(3):
+            supervisor = machine.status()["supervisor"]
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in (supervisor["keeper_pid"], supervisor["pid"]):
+                    machine.kill(number, pid)
+            machine.wait_restarted(supervisor["pid"])
+            assert machine.status()["supervisor"]["takeovers"] == turn + 1
+    assert [w["pid"] for w in machine.status()["workers"]] == workers
+    assert machine.systemctl("stop", UNIT).returncode == 0
+    machine.assert_nothing_left()
+
+
 def test_killed_altogether_it_comes_back(machine):
     machine.start()
     main = machine.main_pid()

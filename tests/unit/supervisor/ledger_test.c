@@ -8,8 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -29,6 +31,66 @@ static void what_was_written_is_found(void **state)
     assert_int_equal(other->workers.all[0].state, WORKER_SERVING);
     munmap(one, sizeof *one);
     munmap(other, sizeof *other);
+    close(fd);
+}
+
+static void who_may_only_read_it_cannot_write_it_and_its_owner_can_again(void **state)
+{
+    int fd;
+    (void)state;
+    struct ledger *ledger = ledger_create(&fd);
+    int reader = ledger_reader(fd);
+    assert_true(reader >= 0);
+    assert_int_equal(write(reader, "x", 1), -1);
+    assert_ptr_equal(mmap(NULL, 1, PROT_WRITE, MAP_SHARED, reader, 0), MAP_FAILED);
+    int writer = ledger_writer(reader);
+    struct ledger *again = ledger_adopt(writer);
+    assert_non_null(again);
+    again->generation = 9;
+    assert_int_equal(ledger->generation, 9);
+    munmap(ledger, sizeof *ledger);
+    munmap(again, sizeof *again);
+    close(fd);
+    close(reader);
+    close(writer);
+}
+
+static void refuse_writer(int fd)
+{
+    assert_true(fd >= 0);
+    assert_int_equal(ledger_writer(fd), -1);
+    assert_int_equal(errno, EPROTO);
+    close(fd);
+}
+
+/* Whoever gives us a descriptor may have been taken over: it is to be one that only we can have made. */
+static void nothing_else_is_opened_for_a_ledger(void **state)
+{
+    char path[] = "/tmp/perdure-ledger-XXXXXX";
+    (void)state;
+    int fd = memfd_create("perdure-cell", MFD_ALLOW_SEALING);
+    assert_int_equal(fchmod(fd, 0600), 0);
+    refuse_writer(fd);                                                /* a worker writes what it likes there */
+    refuse_writer(memfd_create("perdure-ledger", MFD_ALLOW_SEALING)); /* everybody can open it */
+    fd = mkstemp(path);
+    unlink(path);
+    refuse_writer(fd);
+    if (geteuid() == 0) {
+        fd = memfd_create("perdure-ledger", MFD_ALLOW_SEALING);
+        assert_int_equal(fchmod(fd, 0600), 0);
+        assert_int_equal(fchown(fd, 65534, 65534), 0);
+        refuse_writer(fd);
+    }
+}
+
+static void its_size_is_for_life(void **state)
+{
+    int fd;
+    (void)state;
+    struct ledger *ledger = ledger_create(&fd);
+    assert_int_equal(ftruncate(fd, 0), -1);
+    assert_int_equal(ftruncate(fd, (off_t)sizeof *ledger + 1), -1);
+    munmap(ledger, sizeof *ledger);
     close(fd);
 }
 
@@ -105,6 +167,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_found),
         cmocka_unit_test(an_empty_ledger_names_no_descriptor),
+        cmocka_unit_test(who_may_only_read_it_cannot_write_it_and_its_owner_can_again),
+        cmocka_unit_test(nothing_else_is_opened_for_a_ledger),
+        cmocka_unit_test(its_size_is_for_life),
         cmocka_unit_test(what_does_not_add_up_is_no_ledger),
         cmocka_unit_test(another_file_is_no_ledger),
     };
