@@ -5,6 +5,7 @@ systemd that this machine may run.
 """
 import concurrent.futures
 import os
+import signal
 import subprocess
 
 import pytest
@@ -69,6 +70,26 @@ def test_what_only_a_running_one_can_do_fails_with_7(make_server, verb):
     done = call(server, verb)
     assert done.returncode == 7 and "not running" in done.stderr
     assert call(server, "status").returncode == 3, f"{verb} has started what was not there"
+
+
+def test_workers_without_a_supervisor_are_taken_over_by_start_and_ended_by_stop(make_server):
+    server = make_server()
+    assert call(server, "start").returncode == 0
+    for verb in ("start", "restart", "stop"):
+        supervisor, workers = server.status()["supervisor"], [w["pid"] for w in server.wait_serving()]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in (supervisor["pid"], supervisor["keeper_pid"]):
+                os.kill(pid, number)
+        harness.wait_until(lambda: call(server, "status").returncode == 1, server.log)
+        done = call(server, "reload")
+        assert done.returncode == 7 and "2 workers serve on without one" in done.stderr
+        done = call(server, verb)
+        assert done.returncode == 0, done.stdout
+        if verb != "stop":
+            assert "took over 2 workers" in done.stdout
+            assert [w["pid"] for w in server.wait_serving()] == workers
+    assert call(server, "status").returncode == 3
+    assert not any(harness.is_alive(pid) for pid in workers)
 
 
 def test_restart_starts_what_is_not_there(make_server):
