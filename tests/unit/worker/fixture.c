@@ -119,7 +119,9 @@ void fixture_open(struct fixture *f, uint32_t slots)
                                 .snapshot_fd = -1,
                                 .access_log_fd = -1,
                                 .cell_fd = f->w.cell.fd,
-                                .epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
+                                .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
+                                .door_fd = -1,
+                                .ledger_fd = -1};
     open_private(f, BIRTH_FRESH);
     desks_settle(&f->w.desks);
     f->w.alone = true;
