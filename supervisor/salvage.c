@@ -160,14 +160,18 @@ static void settle_listeners(struct salvage *salvage, struct ledger *ledger, con
 
 /* ---- workers ---- */
 
-/* Nobody of it was found, and its connections are lost. */
+/* Nobody of it was found: it is dead, and who takes over learns of that as of any other death. */
 static void miss_worker(struct ledger *ledger, struct worker *w)
 {
-    if (worker_is_active(w)) {
-        log_error("worker %u gen %u: died without a supervisor, and its connections with it", w->slot, w->generation);
-    }
+    bool ends = w->state == WORKER_EMPTY || w->state == WORKER_STOPPING || w->state == WORKER_ENDING;
     door_remove(ledger->run_dir, w->slot);
-    worker_clear(w);
+    if (ends) {
+        worker_clear(w);
+        return;
+    }
+    log_error("worker %u gen %u: died without a supervisor, and its connections with it", w->slot, w->generation);
+    worker_find(w, WORKER_SERVING, clock_now().ms);
+    w->control_fd = w->cell_fd = -1;
 }
 
 static void settle_worker(struct ledger *ledger, struct orphan_found *found)

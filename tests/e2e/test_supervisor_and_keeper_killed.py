@@ -132,6 +132,21 @@ def test_one_that_was_told_to_retire_serves_on(loaded_server):
     caller.stdout.close()
 
 
+def test_one_that_has_retired_and_has_no_successor_yet_serves_on(loaded_server):
+    """It touches nothing any more then; but whoever was to go on with its connections will not come."""
+    server = loaded_server()
+    workers = server.wait_serving()
+    with harness.Judge(server.address, server.root, **LOAD), traced(workers[0]["keeper_pid"]):
+        server.write_config(idle_timeout="77s")
+        with subprocess.Popen(server.command("reload"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as caller:
+            harness.wait_until(lambda: server.workers()[0]["state"] == "succeeding", server.log)
+            kill_all(pids_of(server))
+            assert caller.wait(harness.PATIENCE_S) == 1
+        harness.wait_until(lambda: server.log().count("are gone: serving on") == 2, server.log)
+        server.start()
+        assert worker_pids(server) == [w["pid"] for w in workers]
+
+
 def supervisors(pid, server):
     """The supervisor PID and every keeper of one, also one that a restart has just made."""
     os.kill(pid, signal.SIGSTOP)
@@ -213,6 +228,7 @@ def test_one_that_dies_meanwhile_is_replaced(loaded_server):
     assert server.get("/1024.bin").status == 200
     server.start()
     assert second in worker_pids(server) and first not in worker_pids(server)
+    assert server.workers()[0]["last_death"]["pid"] == first, "its death is told of nowhere"
     assert listeners_of(server) == listeners
     assert "died without a supervisor" in server.log()
 
@@ -241,7 +257,7 @@ def test_one_that_hangs_is_killed_and_replaced(make_server, tmp_path):
     orphan(server)
     with traced(first):  # a tracer's stop is not ended by SIGCONT
         done = server.verb("start")
-        assert done.returncode == 0
+        assert done.returncode == 0 and not harness.is_alive(first)
         harness.wait_until(lambda: first not in [w["pid"] for w in server.workers()], server.log)
     assert second in worker_pids(server)
 
@@ -353,6 +369,14 @@ def test_a_caller_that_says_nothing_disturbs_nobody(loaded_server):
         assert time.monotonic() - begun < 5
     server.start()
     assert worker_pids(server) == workers
+
+
+def test_a_door_goes_when_its_slot_is_empty(server):
+    os.kill(server.supervisor_pid(), signal.SIGTTOU)
+    harness.wait_until(lambda: {path.name for path in server.run_dir.glob("door.*")} == {"door.0"}, server.log)
+    os.kill(server.supervisor_pid(), signal.SIGTTIN)
+    harness.wait_until((server.run_dir / "door.1").exists, server.log)
+    server.wait_serving()
 
 
 # ---- another version ----

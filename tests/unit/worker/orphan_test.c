@@ -168,6 +168,8 @@ static void sigterm_ends_it_gracefully_but_not_once_it_has_an_heir(void **state)
     assert_false(f->w.stopping);
     close(heir);
     orders_obey(&f->w);
+    orders_obey(&f->w);
+    assert_true(orphan_is(&f->w));
     assert_false(f->w.stopping);
     raise(SIGTERM);
     orders_obey(&f->w);
