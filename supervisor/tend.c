@@ -120,9 +120,12 @@ void tend_mourn(struct supervisor *s, struct worker *w)
 }
 
 /* What a fresh worker is given, and its successors inherit of it, so that it can outlive the supervisor and its keeper.
- * It can be done without. */
+ * It can be done without. `perdure serve` has a run directory that nobody will look into again. */
 static void open_door(const struct supervisor *s, const struct worker *w, struct birth *birth)
 {
+    if (s->ledger->config_is_text != 0) {
+        return;
+    }
     birth->ledger_fd = ledger_reader(s->ledger_fd);
     birth->door_fd = birth->ledger_fd >= 0 ? door_make(s->ledger->run_dir, w->slot) : -1;
     if (birth->door_fd < 0) {

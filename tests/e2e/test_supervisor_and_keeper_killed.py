@@ -136,13 +136,16 @@ def test_one_that_has_retired_and_has_no_successor_yet_serves_on(loaded_server):
     """It touches nothing any more then; but whoever was to go on with its connections will not come."""
     server = loaded_server()
     workers = server.wait_serving()
-    with harness.Judge(server.address, server.root, **LOAD), traced(workers[0]["keeper_pid"]):
-        server.write_config(idle_timeout="77s")
-        with subprocess.Popen(server.command("reload"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as caller:
-            harness.wait_until(lambda: server.workers()[0]["state"] == "succeeding", server.log)
-            kill_all(pids_of(server))
-            assert caller.wait(harness.PATIENCE_S) == 1
-        harness.wait_until(lambda: server.log().count("are gone: serving on") == 2, server.log)
+    keeper = workers[0]["keeper_pid"]
+    server.write_config(idle_timeout="77s")
+    with harness.Judge(server.address, server.root, **LOAD):
+        with traced(keeper):
+            with subprocess.Popen(server.command("reload"), stdout=subprocess.DEVNULL) as caller:
+                harness.wait_until(lambda: server.workers()[0]["state"] == "succeeding", server.log)
+                kill_all(pids_of(server))
+                assert caller.wait(harness.PATIENCE_S) == 1
+            harness.wait_until(lambda: server.log().count("are gone: serving on") == 2, server.log)
+            assert not harness.is_alive(keeper), "it may fork one yet"
         server.start()
         assert worker_pids(server) == [w["pid"] for w in workers]
 
@@ -377,6 +380,20 @@ def test_a_door_goes_when_its_slot_is_empty(server):
     os.kill(server.supervisor_pid(), signal.SIGTTIN)
     harness.wait_until((server.run_dir / "door.1").exists, server.log)
     server.wait_serving()
+
+
+def test_what_serve_left_ends_for_nobody_would_find_it(make_server):
+    """Its run directory is its own: the next one has another."""
+    server = make_server()
+    run_dirs = server.directory / "tmp"
+    run_dirs.mkdir()
+    words = [str(harness.BUILD / "perdure"), "serve", str(server.root), "-l", server.address]
+    with subprocess.Popen(words, env={**server.environment(), "TMPDIR": str(run_dirs)}, stdout=subprocess.PIPE) as serve:
+        assert b"serving" in serve.stdout.readline()
+        assert not list(run_dirs.glob("*/door.*"))
+        kill_all([pid for pid, text in harness.processes_of(server.directory, server.token).items()
+                  if pid == serve.pid or text.startswith("perdure: keeper of the supervisor")])
+    harness.wait_until(lambda: not harness.processes_of(server.directory, server.token), "they live on")
 
 
 # ---- another version ----

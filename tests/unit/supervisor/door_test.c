@@ -113,6 +113,7 @@ static void only_doors_that_nobody_is_behind_are_swept_away(void **state)
 static void a_long_path_is_no_obstacle(void **state)
 {
     char long_dir[256];
+    size_t doors[4] = {0};
     pid_t pid;
     (void)state;
     snprintf(long_dir, sizeof long_dir, "%s/%0120d", run_dir, 7);
@@ -120,6 +121,8 @@ static void a_long_path_is_no_obstacle(void **state)
     int door = door_make(long_dir, 3);
     int caller = door_call(long_dir, 3, &pid);
     assert_true(door >= 0 && caller >= 0);
+    door_each(long_dir, count_door, doors);
+    assert_int_equal(doors[3], 1);
     close(caller);
     close(door);
     door_sweep(long_dir);
