@@ -237,10 +237,10 @@ static int await_service(const struct settings *settings, bool quiet, pid_t pid,
     if (!read_report(ready_fd, report)) {
         return say_failed(pid, report);
     }
-    if (report[0] == '\0') {
-        say_serving(settings, pid);
-    } else if (!quiet) {
+    if (report[0] != '\0' && !quiet) {
         printf("perdure: %.*s (pid %d)\n", (int)strcspn(report, "\n"), report, (int)pid);
+    } else if (settings != NULL) {
+        say_serving(settings, pid);
     }
     return 0;
 }
