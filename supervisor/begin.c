@@ -141,9 +141,20 @@ static bool lock(struct supervisor *s, const char *run_dir, int *exit_code)
     return false;
 }
 
-/* Take over from a supervisor that died with its keeper: then this does not return. True if there is nobody to take
- * over from any more, and a service can begin; false with *exit_code. */
-static bool try_orphans(struct supervisor *s, const struct supervise_options *options, int *exit_code)
+/* What the dead supervisor left in RUN_DIR, of which we have the lock. */
+static void remove_traces(const char *run_dir)
+{
+    char error[CONTROL_ERROR_BYTES];
+    struct control *control = control_open(run_dir, error);
+    if (control != NULL) {
+        control_close(control);
+    }
+    identity_remove_pid(run_dir);
+}
+
+/* Take over from a supervisor that died with its keeper: then this does not return. True if a service can begin;
+ * *REPLACE if workers are to be replaced for it. False with *exit_code. */
+static bool try_orphans(struct supervisor *s, const struct supervise_options *options, bool *replace, int *exit_code)
 {
     char error[ORPHANS_ERROR_BYTES];
     if (options->orphans_run_dir == NULL) {
@@ -159,14 +170,28 @@ static bool try_orphans(struct supervisor *s, const struct supervise_options *op
                                 .given = options->given,
                                 .lock_fd = s->ledger->lock_fd,
                                 .ready_fd = s->ready_fd};
-    orphans_take(&heir, error);
+    enum orphans_outcome outcome = orphans_take(&heir, error);
+    if (outcome == ORPHANS_OF_NO_USE && options->to_stop) {
+        orphans_end(options->orphans_run_dir, options->now);
+        remove_traces(options->orphans_run_dir);
+    }
     close_fd(&s->ledger->lock_fd);
-    if (error[0] != '\0') {
-        *exit_code = begin_fail(s, "%s", error);
+    *replace = outcome == ORPHANS_OF_NO_USE;
+    *exit_code = outcome == ORPHANS_FAULT ? begin_fail(s, "%s", error) : 0;
+    return outcome != ORPHANS_FAULT && !options->to_stop;
+}
+
+/* They serve on until here: what could fail before has not. */
+static bool replace_orphans(struct supervisor *s, struct listeners *listeners)
+{
+    char error[ORPHANS_ERROR_BYTES];
+    if (!orphans_replace(s->ledger->run_dir, listeners, error)) {
+        begin_fail(s, "%s", error);
         return false;
     }
-    *exit_code = 0;
-    return !options->to_stop;
+    log_warn("workers that a dead supervisor left could not be taken over, for what they have is of another version: "
+             "they finish, and new ones have their listening sockets");
+    return true;
 }
 
 /* From here on we are the supervisor of this run directory. Returns false with *exit_code. */
@@ -243,11 +268,13 @@ bool begin(struct supervisor *s, const struct supervise_options *options, int *e
         return false;
     }
     s->ledger->foreground = options->foreground;
-    if (!try_orphans(s, options, exit_code) || !load_edition(s, options) || !find_user(s)) {
+    struct listeners present = *options->given;
+    bool replace = false;
+    if (!try_orphans(s, options, &replace, exit_code) || !load_edition(s, options) || !find_user(s)) {
         return false;
     }
     fill_ledger(s, options);
-    if (!claim(s, exit_code) || !open_all(s, options->given)) {
+    if (!claim(s, exit_code) || (replace && !replace_orphans(s, &present)) || !open_all(s, &present)) {
         begin_undo(s);
         return false;
     }

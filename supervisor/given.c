@@ -67,24 +67,34 @@ static void prepare(int fd, const struct address *address)
     }
 }
 
+const char *given_add(struct listeners *listeners, int fd)
+{
+    struct address address;
+    const char *fault = look_at(fd, listeners, &address);
+    if (fault != NULL) {
+        return fault;
+    }
+    prepare(fd, &address);
+    struct listener *listener = &listeners->all[listeners->count++];
+    *listener = (struct listener){.fd = fd};
+    snprintf(listener->address, sizeof listener->address, "%s", address.text);
+    return NULL;
+}
+
 static void take_one(int fd, const char *name, void *context)
 {
     struct listeners *given = context;
-    struct address address;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     if (fd_store_serial(name) != 0) {
         return;
     }
-    const char *fault = look_at(fd, given, &address);
+    const char *fault = given_add(given, fd);
     if (fault != NULL) {
         fprintf(stderr, "perdure: warning: LISTEN_FDS: descriptor %d%s%s%s %s; it is left alone\n", fd,
                 name[0] != '\0' ? " (" : "", name, name[0] != '\0' ? ")" : "", fault);
         return;
     }
-    prepare(fd, &address);
-    struct listener *listener = &given->all[given->count++];
-    *listener = (struct listener){.fd = fd, .given = 1};
-    snprintf(listener->address, sizeof listener->address, "%s", address.text);
+    given->all[given->count - 1].given = 1;
 }
 
 void given_each(void (*visit)(int fd, const char *name, void *context), void *context)

@@ -18,6 +18,10 @@ void given_each(void (*visit)(int fd, const char *name, void *context), void *co
  * (fd_store.h), without one. Call first of all, once. */
 void given_take(struct listeners *given);
 
+/* Add FD, a socket that somebody else made, to LISTENERS under the address that it is bound to. Returns NULL, or why it
+ * is of no use. */
+const char *given_add(struct listeners *listeners, int fd);
+
 /* Remove the variables: for an image that has what was given from the one before it. */
 void given_forget(void);
 

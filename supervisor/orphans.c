@@ -6,6 +6,7 @@
 #include "supervisor/orphans.h"
 
 #include "supervisor/door.h"
+#include "supervisor/given.h"
 #include "supervisor/identity.h"
 #include "supervisor/image.h"
 #include "supervisor/inherit/clock.h"
@@ -24,7 +25,7 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 2000, ENDING_MS = 1000 };
+enum { PATIENCE_MS = 2000, ENDING_MS = 1000, FINISH_MS = 30000 /* stop_timeout's default: theirs is not known */ };
 
 /* ---- looking ---- */
 
@@ -126,14 +127,17 @@ static void await_all(struct salvage *salvage)
 
 /* ---- who does not answer, and who is not needed any more ---- */
 
-/* SIGKILL to PID if it is a process of this program; returns when it has let go of everything. */
-static void end_process(pid_t pid)
+/* SIGKILL to PID, if it is a process of this program, unless it ends before PATIENCE is over; returns when it has let
+ * go of everything. */
+static void end_process(pid_t pid, struct instant patience)
 {
     int process_fd = reap_is_ours(pid) ? pidfd_open(pid, 0) : -1;
     struct pollfd ended = {.fd = process_fd, .events = POLLIN};
-    if (process_fd >= 0) {
+    if (process_fd >= 0 && poll(&ended, 1, (int)clock_since(clock_now(), patience)) == 0) {
         reap_signal(pid, SIGKILL);
         (void)poll(&ended, 1, ENDING_MS);
+    }
+    if (process_fd >= 0) {
         close(process_fd);
     }
 }
@@ -144,7 +148,7 @@ static void end_the_silent(const struct salvage *salvage)
         const struct orphan_found *found = &salvage->all[i];
         if (found->heard == ORPHAN_SILENT) {
             log_error("worker %u: pid %d does not answer at its door: killed", found->slot, (int)found->pid);
-            end_process(found->pid);
+            end_process(found->pid, clock_now());
         }
     }
 }
@@ -154,28 +158,24 @@ static void end_keepers(const struct ledger *ledger)
 {
     for (uint32_t i = 0; i < ledger->workers.count; i++) {
         const struct worker *w = &ledger->workers.all[i];
-        end_process(w->keeper_pid);
-        end_process(w->next_keeper_pid);
+        end_process(w->keeper_pid, clock_now());
+        end_process(w->next_keeper_pid, clock_now());
         for (size_t j = 0; j < WORKER_LEAVING_MAX; j++) {
-            end_process(w->leaving[j].pid);
+            end_process(w->leaving[j].pid, clock_now());
         }
     }
 }
 
 /* ---- taking ---- */
 
-static bool refuse(const struct salvage *salvage, char error[ORPHANS_ERROR_BYTES], const char *why)
+static void refuse(const struct salvage *salvage, char error[ORPHANS_ERROR_BYTES], const char *why)
 {
     char pids[256] = "";
     size_t length = 0;
     for (size_t i = 0; i < salvage->count && length + 16 < sizeof pids; i++) {
         length += (size_t)snprintf(pids + length, sizeof pids - length, " %d", (int)salvage->all[i].pid);
     }
-    snprintf(
-        error, ORPHANS_ERROR_BYTES,
-        "workers without a supervisor hold the sockets, and cannot be taken over: %s; end them, then start: kill%s",
-        why, pids);
-    return false;
+    snprintf(error, ORPHANS_ERROR_BYTES, "workers without a supervisor (pid%s) cannot be taken over: %s", pids, why);
 }
 
 /* The ledger of who answered first and has a good one. NULL: *why, NULL: nobody has answered. */
@@ -210,25 +210,33 @@ static bool are_stopping(const struct ledger *ledger)
     return ledger->phase == PHASE_STOPPING || ledger->phase == PHASE_ENDING;
 }
 
-bool orphans_take(const struct orphans_heir *heir, char error[ORPHANS_ERROR_BYTES])
+/* Call on all who are there, and hear them. */
+static void meet(const char *run_dir, struct salvage *salvage)
+{
+    struct calling calling = {.run_dir = run_dir, .salvage = salvage};
+    door_sweep(run_dir);
+    (void)reap_orphans(); /* they are no children of ours */
+    door_each(run_dir, call_on, &calling);
+    await_all(salvage);
+}
+
+enum orphans_outcome orphans_take(const struct orphans_heir *heir, char error[ORPHANS_ERROR_BYTES])
 {
     struct salvage salvage = {0};
-    struct calling calling = {.run_dir = heir->run_dir, .salvage = &salvage};
+    enum orphans_outcome outcome = ORPHANS_NONE;
     const char *why;
     int fd = -1;
-    error[0] = '\0';
-    door_sweep(heir->run_dir);
-    (void)reap_orphans(); /* they are no children of ours */
-    door_each(heir->run_dir, call_on, &calling);
-    await_all(&salvage);
+    meet(heir->run_dir, &salvage);
     struct ledger *ledger = find_ledger(&salvage, heir->run_dir, &fd, &why);
     if (ledger == NULL && why != NULL) {
         refuse(&salvage, error, why);
+        outcome = ORPHANS_OF_NO_USE;
     } else if (ledger == NULL) {
         end_the_silent(&salvage);
     } else if (!are_stopping(ledger) || heir->to_stop) {
         end_the_silent(&salvage);
         end_keepers(ledger);
+        outcome = ORPHANS_FAULT;
         if (salvage_settle(&salvage, ledger, heir, error)) {
             image_exec(ledger, fd, "/proc/self/exe");
             snprintf(error, ORPHANS_ERROR_BYTES, "cannot take over from the dead supervisor: exec: %s",
@@ -237,5 +245,62 @@ bool orphans_take(const struct orphans_heir *heir, char error[ORPHANS_ERROR_BYTE
     }
     salvage_free(&salvage);
     close_fd(&fd);
-    return false;
+    return outcome;
+}
+
+/* ---- those who cannot be taken over ---- */
+
+/* Who answers hears it from us; who does not understand us, or is silent, by signal. */
+static void tell_to_finish(const struct salvage *salvage, uint64_t deadline_ms)
+{
+    const struct order stop = {.kind = ORDER_STOP, .deadline_ms = deadline_ms};
+    for (size_t i = 0; i < salvage->count; i++) {
+        const struct orphan_found *found = &salvage->all[i];
+        if (found->heard != ORPHAN_ANSWERED || channel_send(found->fd, &stop, sizeof stop, NULL, 0) != 0) {
+            reap_signal(found->pid, SIGTERM);
+        }
+    }
+}
+
+static void keep_listeners(struct salvage *salvage, struct listeners *listeners)
+{
+    for (size_t i = 0; i < salvage->count; i++) {
+        struct orphan_found *found = &salvage->all[i];
+        for (size_t j = 0; j < found->listeners_count; j++) {
+            if (given_add(listeners, found->listener_fds[j]) == NULL) {
+                found->listener_fds[j] = -1;
+            }
+        }
+    }
+}
+
+bool orphans_replace(const char *run_dir, struct listeners *listeners, char error[ORPHANS_ERROR_BYTES])
+{
+    struct salvage salvage = {0};
+    bool understood = true;
+    meet(run_dir, &salvage);
+    for (size_t i = 0; i < salvage.count; i++) {
+        understood = understood && salvage.all[i].heard != ORPHAN_FOREIGN;
+    }
+    if (understood) {
+        keep_listeners(&salvage, listeners);
+        tell_to_finish(&salvage, clock_after(clock_now(), FINISH_MS).ms);
+    } else {
+        refuse(&salvage, error, "they are of another version; end them with: perdure stop");
+    }
+    salvage_free(&salvage);
+    return understood;
+}
+
+void orphans_end(const char *run_dir, bool now)
+{
+    struct salvage salvage = {0};
+    struct instant deadline = clock_after(clock_now(), now ? 0 : FINISH_MS);
+    meet(run_dir, &salvage);
+    tell_to_finish(&salvage, deadline.ms);
+    for (size_t i = 0; i < salvage.count; i++) {
+        end_process(salvage.all[i].pid, clock_after(deadline, ENDING_MS));
+    }
+    door_sweep(run_dir);
+    salvage_free(&salvage);
 }

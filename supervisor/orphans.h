@@ -27,9 +27,21 @@ struct orphans_heir {
     int ready_fd;                  /* supervise.h */
 };
 
-/* Become the next image (image.h) of the supervisor whose workers are in RUN_DIR: then this does not return. False:
- * that cannot be; error says why, and nothing is changed. "" in error: there is nobody to take over from any more, and
- * doors of the dead are removed; who did not answer was killed. */
-bool orphans_take(const struct orphans_heir *heir, char error[ORPHANS_ERROR_BYTES]);
+enum orphans_outcome {
+    ORPHANS_NONE, /* there is nobody to take over from; doors of the dead are removed, who did not answer was killed */
+    ORPHANS_OF_NO_USE, /* what they have cannot be gone on with, and error says why; nothing is changed */
+    ORPHANS_FAULT,     /* error says why; nothing is changed */
+};
+
+/* Become the next image (image.h) of the supervisor whose workers are in RUN_DIR: then this does not return. */
+enum orphans_outcome orphans_take(const struct orphans_heir *heir, char error[ORPHANS_ERROR_BYTES]);
+
+/* Those in RUN_DIR are of no use: their listening sockets are added to LISTENERS, for a service that begins anew, and
+ * they are told to finish what they have. False with error: they are of a version that cannot be talked to; nothing is
+ * changed. */
+bool orphans_replace(const char *run_dir, struct listeners *listeners, char error[ORPHANS_ERROR_BYTES]);
+
+/* End them: gracefully, or at once if NOW. Returns when they are gone. */
+void orphans_end(const char *run_dir, bool now);
 
 #endif

@@ -221,7 +221,7 @@ static void settle_workers(const struct salvage *salvage, struct ledger *ledger)
 /* Whoever waited for an answer knows that the supervisor went; nothing is owed to anybody. */
 static void forget_askers(struct ledger *ledger)
 {
-    ledger->control = (struct control_kept){.listener_fd = -1};
+    control_keep_nothing(&ledger->control);
     ledger->asked = ledger->asked_next = (struct ledger_asked){0};
     ledger->waiters_count = 0;
     for (size_t i = 0; i < LEDGER_GIFTS_MAX; i++) {

@@ -304,7 +304,7 @@ int start_to_stop(const struct command *command, const char *run_dir)
     char *config = absolute(command->config);
     struct listeners given = {0};
     struct supervise_options options = {
-        .config_path = config, .orphans_run_dir = run_dir, .to_stop = true, .given = &given};
+        .config_path = config, .orphans_run_dir = run_dir, .to_stop = true, .now = command->now, .given = &given};
     int exit_code = config != NULL ? fork_supervisor(NULL, &options) : 1;
     free(config);
     return exit_code;

@@ -13,6 +13,7 @@ struct supervise_options {
     /* NULL, or where workers without a supervisor were seen: they are taken over, and the configuration is theirs. */
     const char *orphans_run_dir;
     bool to_stop; /* they are taken over only to be stopped */
+    bool now;     /* that, and at once */
     /* Background only, else -1: "ready\n" is written here when the service answers (before it, if it was taken
      * over, words about that), or else the reason why it will not; then it is closed. Nothing but EOF: the reason was
      * already written to descriptor 2. */

@@ -228,7 +228,8 @@ int verb_stop(const struct command *command)
     struct run_dir run_dir;
     run_dir_find(command->config, &run_dir);
     pid_t pid;
-    if (orphans_look(run_dir.path, NULL, 0) > 0 && start_to_stop(command, run_dir.path) != 0) {
+    bool had_orphans = orphans_look(run_dir.path, NULL, 0) > 0;
+    if (had_orphans && start_to_stop(command, run_dir.path) != 0) {
         return 1;
     }
     enum identity_state state = identity_look(run_dir.path, &pid);
@@ -242,6 +243,10 @@ int verb_stop(const struct command *command)
     if (state == IDENTITY_UNKNOWN) {
         fprintf(stderr, "perdure: cannot stop it: %s/perdure.lock: %s\n", run_dir.path, strerror(errno));
         return 1;
+    }
+    if (had_orphans) {
+        printf("perdure: stopped\n");
+        return 0;
     }
     warn_of_guess(&run_dir);
     /* LSB: stopping what does not run is success. */

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import harness
@@ -398,9 +399,8 @@ def test_what_serve_left_ends_for_nobody_would_find_it(make_server):
 
 # ---- another version ----
 
-def test_workers_of_another_version_are_named_and_left_alone(loaded_server):
-    """A second service on the same addresses is no answer to a ledger that cannot be read."""
-    server = loaded_server()
+def orphan_of_another_version(server):
+    """Its workers' pids; a ledger that no supervisor of this version reads."""
     pids = worker_pids(server)
     orphan(server)
     fd = fd_of(pids[0], "/memfd:perdure-ledger")
@@ -408,18 +408,80 @@ def test_workers_of_another_version_are_named_and_left_alone(loaded_server):
         version = ledger.read(8)[4]
         ledger.seek(4)
         ledger.write(bytes([version + 1]))
-    for verb in ("start", "stop"):
-        done = server.verb(verb)
-        assert done.returncode == 1
-        assert done.stderr.startswith("perdure: workers without a supervisor hold the sockets, and cannot be taken over: "
-                                      "their ledger is of another version; end them, then start: kill ")
-        assert server.get("/1024.bin").status == 200
-    named = [int(word) for word in done.stderr.split("kill ")[1].split()]
-    assert sorted(named) == sorted(pids)
-    for pid in named:
+    return pids
+
+
+def test_workers_of_another_version_are_replaced_on_the_same_sockets(loaded_server):
+    """They finish what they have, and who comes meanwhile is not refused."""
+    server = loaded_server()
+    sockets = listeners_of(server)
+    with server.connect() as client, harness.Judge(server.address, server.root, close=8):
+        client.send("GET /1024.bin HTTP/1.1\r\n")
+        harness.wait_until(lambda: sum(w["connections"] for w in server.workers()) >= 9, server.log)
+        pids = orphan_of_another_version(server)
+        done = server.verb("start")
+        assert done.stdout == f"perdure: serving on {server.address} (pid {server.supervisor_pid()})\n"
+        assert "of another version: they finish, and new ones have their listening sockets" in done.stderr
+        assert any(map(harness.is_alive, pids))
+        client.send("Host: x\r\n\r\n")
+        assert client.read().status == 200
+        harness.wait_until(lambda: not any(map(harness.is_alive, pids)), "they live on")
+        assert listeners_of(server) == sockets
+    assert not set(pids) & set(worker_pids(server))
+
+
+def test_workers_of_another_version_serve_on_when_a_start_cannot_be(server):
+    pids = orphan_of_another_version(server)
+    server.write_config("workers = many\n")
+    assert server.verb("start").returncode == 1
+    assert all(map(harness.is_alive, pids)) and server.get("/").status == 403
+    server.write_config()
+    assert server.verb("start").returncode == 0
+    assert server.get("/").status == 403
+
+
+@pytest.mark.parametrize("words", [["stop"], ["stop", "--now"]])
+def test_stop_ends_workers_of_another_version(loaded_server, words):
+    server = loaded_server()
+    pids = orphan_of_another_version(server)
+    with server.connect() as idle:
+        idle.send("GET /1024.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle.read().status == 200
+        os.kill(pids[1], signal.SIGSTOP)  # also who cannot hear it
+        done = server.verb(*words)
+    assert done.stdout == "perdure: stopped\n" and done.returncode == 0, done.stderr
+    assert not any(map(harness.is_alive, pids))
+    assert {path.name for path in server.run_dir.iterdir()} <= {"perdure.lock"}
+
+
+def test_who_cannot_be_talked_to_is_named_and_a_start_changes_nothing(server):
+    """Someone at a door who closes it when he is called: so do workers of another contract."""
+    pids = worker_pids(server)
+    orphan(server)
+    for slot in range(len(pids)):
+        (server.run_dir / f"door.{slot}").unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
+        door.bind(str(server.run_dir / "door.0"))
+        door.listen()
+
+        def close_to_all():
+            with contextlib.suppress(OSError):
+                while True:
+                    door.accept()[0].close()
+
+        porter = threading.Thread(target=close_to_all)
+        porter.start()
+        done = server.verb("start")
+        door.shutdown(socket.SHUT_RDWR)
+        porter.join()
+    (server.run_dir / "door.0").unlink()
+    assert done.returncode == 1
+    assert done.stderr == (f"perdure: workers without a supervisor (pid {os.getpid()}) cannot be taken over: "
+                           "they are of another version; end them with: perdure stop\n")
+    assert server.get("/").status == 403
+    for pid in pids:
         os.kill(pid, signal.SIGTERM)
-    harness.wait_until(lambda: not any(map(harness.is_alive, named)), "they live on")
-    assert server.verb("start").stdout.startswith("perdure: serving on ")
+    harness.wait_until(lambda: not any(map(harness.is_alive, pids)), "they live on")
 
 
 # ---- the dead ----
