@@ -149,7 +149,7 @@ static bool is_among(pid_t pid, const int32_t *others, size_t count)
 
 pid_t census_find_worker(uint32_t slot, int cell_fd, const int32_t *others, size_t count)
 {
-    DIR *processes = opendir("/proc");
+    DIR *processes = cell_fd >= 0 ? opendir("/proc") : NULL;
     const struct dirent *entry;
     pid_t found = 0;
     size_t all = 0;
