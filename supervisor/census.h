@@ -27,8 +27,8 @@ bool census_is_keeper(pid_t pid, uint32_t slot);
 /* True if PID is the keeper of a supervisor. */
 bool census_is_own_keeper(pid_t pid);
 
-/* The process that is worker SLOT with the cell CELL_FD, none of the COUNT pids OTHERS; 0: there is none, or several, or
- * CELL_FD is -1: without its cell, it could be that of another service on this machine. */
+/* The process that is worker SLOT with the cell CELL_FD, none of the COUNT pids OTHERS; 0: there is none, or several,
+ * or CELL_FD is -1: without its cell, it could be that of another service on this machine. */
 pid_t census_find_worker(uint32_t slot, int cell_fd, const int32_t *others, size_t count);
 
 #endif
