@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 enum {
-    ACCEPTS_PER_TURN = 16, /* then others get their turn: connections here, workers elsewhere */
+    ACCEPTS_PER_TURN = 8, /* then others get their turn: connections here, workers elsewhere */
+    SHARE = 4,            /* so many, and another worker is the first that the kernel wakes */
     REST_MS = 1000,
     LOOK_MS = 1000,
     SPARE_DESCRIPTORS = 64, /* for files; fewer where there are few */
@@ -117,8 +118,21 @@ static bool accept_one(struct worker *w, int listener)
     return true;
 }
 
+/* Of those that wait for LISTENER the kernel wakes the first: it stays the same one, which would get nearly everybody,
+ * as long as it waits for them. So whoever has had his share goes to the end of the row. */
+static void give_precedence(struct worker *w, int listener)
+{
+    bool has_share = w->cell.header->counters.accepted - w->share_began >= SHARE;
+    if (w->accepting && has_share && w->settings->workers != 1) {
+        w->share_began = w->cell.header->counters.accepted;
+        worker_watch(w, listener, EPOLL_CTL_DEL, 0);
+        worker_watch(w, listener, EPOLL_CTL_ADD, EPOLLIN | EPOLLEXCLUSIVE);
+    }
+}
+
 void accept_some(struct worker *w, int listener)
 {
+    give_precedence(w, listener);
     for (int i = 0; i < ACCEPTS_PER_TURN && w->rest_until_ms == 0; i++) {
         if (is_full(w)) {
             rest(w, "the limit \"connections\" is reached");

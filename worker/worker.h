@@ -24,18 +24,19 @@ struct worker {
     /* By descriptor; NULL until an access-log line is written. */
     struct client_name *client_names;
     pid_t keeper_pid;
-    struct instant now;     /* of this turn of the loop */
-    uint64_t soonest_ms;    /* no deadline of a connection is earlier; it may be too early, never too late */
-    uint64_t swept_ms;      /* when deadlines were last looked through */
-    uint64_t trim_at_ms;    /* when caches and desks are trimmed next */
-    uint8_t *unverified;    /* a bit per descriptor: adopted, the kernel not yet asked about it */
-    uint8_t *inherited;     /* a bit per descriptor: the predecessor left it open */
-    bool alone;             /* no predecessor's keeper holds our connections: close() alone ends them */
-    bool retiring;          /* park at the end of this turn */
-    bool stopping;          /* every response is the last of its connection */
-    bool accepting;         /* the listeners are in the epoll set */
+    struct instant now;      /* of this turn of the loop */
+    uint64_t soonest_ms;     /* no deadline of a connection is earlier; it may be too early, never too late */
+    uint64_t swept_ms;       /* when deadlines were last looked through */
+    uint64_t trim_at_ms;     /* when caches and desks are trimmed next */
+    uint8_t *unverified;     /* a bit per descriptor: adopted, the kernel not yet asked about it */
+    uint8_t *inherited;      /* a bit per descriptor: the predecessor left it open */
+    bool alone;              /* no predecessor's keeper holds our connections: close() alone ends them */
+    bool retiring;           /* park at the end of this turn */
+    bool stopping;           /* every response is the last of its connection */
+    bool accepting;          /* the listeners are in the epoll set */
     uint64_t rest_until_ms;  /* accept rests: out of descriptors or connections */
     uint64_t accept_look_ms; /* when the listeners are looked at next, though no event speaks of them */
+    uint64_t share_began;    /* counters.accepted when another worker was last let go first */
     struct instant stop_deadline;
     uint32_t descriptors; /* this process's limit; its keeper has some more, so that it can always receive an order */
     int was_in_hand;      /* the descriptor that the predecessor was stepping when it died, -1: none */

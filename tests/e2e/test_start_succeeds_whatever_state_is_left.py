@@ -197,7 +197,8 @@ def options_of(server, name):
 
 
 @NEEDS_ROOT
-def test_every_listener_is_bound_with_reuseaddr_and_v6_only(make_server):
+def test_every_listener_is_bound_with_reuseaddr_and_v6_only(own_network, make_server):
+    """In a network of its own: on every address, somebody's port for an hour's connection may be in the way."""
     server = make_server()
     port = harness.free_address_v6()[1]
     server.listeners = [f"[::]:{port}", f"0.0.0.0:{port}"]

@@ -476,25 +476,19 @@ def test_orphans_of_nginx_are_told_and_the_remedy_works(nginx, low):
 
 def test_orphans_of_perdure_are_told(make_server):
     server = make_server(workers=2).start()
-    workers = wait_settled(server)
-    orphans = [pid for worker in workers for pid in (worker["pid"], worker["keeper_pid"])]
-    supervisor = server.supervisor_pid()
-    holding.kill_all(orphans, signal.SIGSTOP)  # or they would notice, and end
-    keepers = [pid for pid in harness.processes_of(server.directory, server.token)
-               if pid not in orphans and pid != supervisor]
-    holding.kill_all([supervisor], signal.SIGSTOP)  # or it would make another keeper
-    holding.kill_all([*keepers, supervisor])
-    harness.wait_until(lambda: not any(map(harness.is_alive, [*keepers, supervisor])), "they live")
-    try:
-        answer = why(server.address)
-        assert answer.causes["listener"]["holder_kind"] == "perdure_orphans"
-        answer.says(f"Orphans: workers of a perdure whose supervisor is dead listen on {server.address}.",
-                    "What to do: start perdure again (perdure start, with its configuration)")
-    finally:
-        holding.kill_all(orphans, signal.SIGKILL)
-        harness.wait_until(lambda: not any(map(harness.is_alive, orphans)), "they stay")
-        for name in ("perdure.pid", "control.sock", "keeper.sock"):
-            (server.run_dir / name).unlink(missing_ok=True)
+    wait_settled(server)
+    supervisor = server.status()["supervisor"]
+    both = [supervisor["pid"], supervisor["keeper_pid"]]
+    holding.kill_all(both, signal.SIGSTOP)  # or one would make another of the other
+    harness.wait_until(lambda: all(harness.proc_status(pid)["State"][0] == "T" for pid in both), "they do not stop")
+    holding.kill_all(both)
+    harness.wait_until(lambda: not any(map(harness.is_alive, both)), "they live")
+    answer = why(server.address)
+    assert answer.causes["listener"]["holder_kind"] == "perdure_orphans"
+    answer.says(f"Orphans: workers of a perdure whose supervisor is dead listen on {server.address}.",
+                "What to do: start perdure again (perdure start, with its configuration)")
+    server.start()  # and that is the remedy
+    assert why(server.address).causes["listener"]["holder_kind"] == "perdure"
 
 
 def test_a_supervisor_that_took_over_is_told_as_one(make_server):
