@@ -53,8 +53,11 @@ static void lay_out(struct connection *c, const struct response *response)
 
 /* Every response says its length; who speaks HTTP/1.1 goes by it and by Connection: close, and will close by itself.
  * One of HTTP/1.0 waits for the end of the stream as likely as not. */
-static void note_parting(struct connection *c, const struct request *request)
+static void note_end(struct connection *c, const struct request *request)
 {
+    if (!request->keep_alive && request->body == BODY_NONE) {
+        c->work.flags |= DESK_LAST;
+    }
     if ((c->work.flags & DESK_CLOSE) != 0 && request->minor_version >= 1) {
         c->work.flags |= DESK_PART;
     }
@@ -140,7 +143,7 @@ void answer_requests(struct worker *w, struct connection *c, const struct reques
         test_target(&request);
         respond(w->responder, &request, &response);
         lay_out(c, &response);
-        note_parting(c, &request);
+        note_end(c, &request);
         access_log_compose(w, c, &request, &response, from);
         struct request next;
         if (!take_next(w, c, &next)) {

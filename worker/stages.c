@@ -354,11 +354,30 @@ static bool shall_part(const struct worker *w, const struct connection *c)
            w->settings->client_close_timeout_ms > 0 && (c->at.flags & SLOT_UNIX) == 0;
 }
 
-/* The last response is with the kernel. What the client does now, the epoll set tells. */
-static enum onward begin_end(struct worker *w, struct connection *c, bool part)
+enum ending {
+    ENDING_PART,   /* the client closes first */
+    ENDING_LINGER, /* we do, and listen until it has seen that */
+    ENDING_NOW,    /* we do, for nothing more will come from it */
+};
+
+static enum ending ending_of(const struct worker *w, const struct connection *c)
 {
+    if (shall_part(w, c)) {
+        return ENDING_PART;
+    }
+    bool quiet = (c->work.flags & DESK_LAST) != 0 && c->work.next_at == c->work.fill_at;
+    return quiet ? ENDING_NOW : ENDING_LINGER;
+}
+
+/* The last response is with the kernel. What the client does now, the epoll set tells. */
+static enum onward begin_end(struct worker *w, struct connection *c, enum ending ending)
+{
+    if (ending == ENDING_NOW) {
+        connection_end(w, c, END_US);
+        return ONWARD_ENDED;
+    }
     watch_for_requests(w, c);
-    if (part) {
+    if (ending == ENDING_PART) {
         connection_enter(w, c, STAGE_PARTING);
         c->at.turns = 0;
     } else {
@@ -376,7 +395,7 @@ static enum onward finish_response(struct worker *w, struct connection *c)
     int file_fd = c->work.file_fd;
     bool idle_next = c->work.next_at == c->work.fill_at;
     bool last = (c->work.flags & DESK_CLOSE) != 0 || (w->stopping && idle_next);
-    bool part = shall_part(w, c);
+    enum ending ending = ending_of(w, c);
     enum onward onward = ONWARD_GO;
     c->work = (struct desk_record){.head_at = c->work.next_at,
                                    .next_at = c->work.next_at,
@@ -387,7 +406,7 @@ static enum onward finish_response(struct worker *w, struct connection *c)
                                    .out_from = c->at.sent};
     c->file_memory = NULL;
     if (last) {
-        onward = begin_end(w, c, part);
+        onward = begin_end(w, c, ending);
     } else {
         watch_for_requests(w, c);
         if (idle_next) {

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 /* Raised with every change of a structure below: another layout cannot be adopted. */
-enum { CELL_LAYOUT_NUMBER = 4 };
+enum { CELL_LAYOUT_NUMBER = 5 };
 
 /* For the tests of that there are programs whose cells are really laid out in another way. */
 #ifdef PERDURE_TEST_CELL_LAYOUT
@@ -92,6 +92,7 @@ enum desk_flag {
     DESK_CLOSE = 1, /* the connection ends after this response */
     DESK_TRIED = 2, /* the request at tried_at was in hand when a worker crashed: a suspect, on its second try */
     DESK_PART = 4,  /* DESK_CLOSE, and the client knows it and where the response ends: it is to close first */
+    DESK_LAST = 8,  /* the client sends nothing behind this request: it said so, and has no body to send */
 };
 
 /* The part that a connection with a request needs. Invariants: head_at <= next_at <= fill_at <= DESK_IN_BYTES;
