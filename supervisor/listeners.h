@@ -27,7 +27,7 @@ struct listener {
     uint32_t given;   /* 1: not ours to close, nor is its file ours to touch */
     uint32_t resting; /* 1: given, and nobody accepts on it */
     uint32_t failing; /* 1: it was shut down, and cannot be made to listen again; the log has it */
-    uint64_t cookie; /* SO_COOKIE: no other socket since boot has it */
+    uint64_t cookie;  /* SO_COOKIE: no other socket since boot has it */
 };
 
 /* Invariant: count <= CONTRACT_LISTENERS_MAX; no two addresses are the same. */
