@@ -34,6 +34,9 @@ static void brief_holder(FILE *out, const struct facts *facts, const struct caus
     fprintf(out, "%s (", first->name);
     words_process(out, first);
     fputs(")", out);
+    if (holders.roots_count > 1) {
+        fprintf(out, " and %zu more", holders.roots_count - 1);
+    }
 }
 
 /* "which holds [::]:8000 and with it this address", if that is another one. */

@@ -68,35 +68,76 @@ static bool is_nginx_worker(const struct process_fact *process)
            strncmp(process->command, "nginx: cache", strlen("nginx: cache")) == 0;
 }
 
+static bool is_nginx_master(const struct process_fact *process)
+{
+    return strncmp(process->command, "nginx: master process", strlen("nginx: master process")) == 0;
+}
+
 static bool is_perdure_worker(const struct process_fact *process)
 {
     return strcmp(process->name, "perdure-worker") == 0 || strcmp(process->name, "perdure-keeper") == 0;
 }
 
-/* Several processes of one program and one session, whose leader is dead: it was their parent, or they would not all
- * have outlived theirs. A single one may be a daemon, which leaves its session's leader behind on purpose. */
-static bool are_siblings_without_leader(const struct facts *facts, const struct holders *holders)
+/* Whoever PROCESS was started by is no more: it is somebody else's child now, by name. A parent that cannot be seen may
+ * well live. */
+static bool has_lost_parent(const struct process_fact *process, const char *parent)
+{
+    bool seen = process->parent == 1 || process->parent_name[0] != '\0';
+    return seen && strcmp(process->parent_name, parent) != 0;
+}
+
+static bool holds(const struct facts *facts, size_t process, size_t socket)
+{
+    for (size_t i = 0; i < facts->holdings_count; i++) {
+        if (facts->holdings[i].process == process && facts->holdings[i].socket == socket) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whoever began its session has died; or its parent has, and init, or a user's systemd, has taken its place. */
+static bool is_left_behind(const struct process_fact *process)
+{
+    bool adopted = process->parent == 1 || strcmp(process->parent_name, "systemd") == 0;
+    return !process->session_led || (adopted && has_lost_parent(process, process->name));
+}
+
+/* Several processes of one program and one session have inherited one listener, and who gave it to them is gone. A
+ * single one may be a daemon, which leaves its parent and its session's leader behind on purpose; and those who have
+ * sockets of their own on one address (SO_REUSEPORT) have no parent in common. */
+static bool are_siblings_without_parent(const struct facts *facts, const struct cause *cause,
+                                        const struct holders *holders)
 {
     const struct process_fact *first = &facts->processes[holders->all[0]];
+    bool inherited = cause->kind == CAUSE_LISTENER || cause->kind == CAUSE_BOUND;
     for (size_t i = 0; i < holders->roots_count; i++) {
         const struct process_fact *process = &facts->processes[holders->all[i]];
-        if (process->session != first->session || process->session_led || strcmp(process->name, first->name) != 0) {
+        if (process->session != first->session || !is_left_behind(process) || strcmp(process->name, first->name) != 0 ||
+            (inherited && !holds(facts, holders->all[i], cause->socket))) {
             return false;
         }
     }
     return holders->roots_count > 1;
 }
 
-static enum holders_kind kind_of(const struct facts *facts, const struct holders *holders)
+/* A supervisor that took over is no parent of its workers: where it may be out of sight, they are no orphans. */
+static bool are_perdure_orphans(const struct facts *facts, const struct process_fact *first)
+{
+    return is_perdure_worker(first) && has_lost_parent(first, "perdure") && facts->unseen.processes == 0 &&
+           !facts->unseen.processes_hidden;
+}
+
+static enum holders_kind kind_of(const struct facts *facts, const struct cause *cause, const struct holders *holders)
 {
     if (holders->count == 0) {
         return HOLDERS_NONE;
     }
     const struct process_fact *first = &facts->processes[holders->all[0]];
-    if (is_nginx_worker(first)) {
+    if (is_nginx_worker(first) && has_lost_parent(first, "nginx")) {
         return HOLDERS_NGINX_ORPHANS;
     }
-    if (is_perdure_worker(first) && strcmp(first->parent_name, "perdure") != 0) {
+    if (are_perdure_orphans(facts, first)) {
         return HOLDERS_PERDURE_ORPHANS;
     }
     if (first->pid == 1 && strcmp(first->name, "systemd") == 0 && holders->roots_count == 1) {
@@ -105,7 +146,8 @@ static enum holders_kind kind_of(const struct facts *facts, const struct holders
     if (strcmp(first->name, "docker-proxy") == 0) {
         return HOLDERS_DOCKER_PROXY;
     }
-    if (are_siblings_without_leader(facts, holders)) {
+    bool has_own_rule = is_nginx_master(first) || is_perdure_worker(first);
+    if (!has_own_rule && are_siblings_without_parent(facts, cause, holders)) {
         return HOLDERS_OTHER_ORPHANS;
     }
     if (strcmp(first->name, "perdure") == 0 || is_perdure_worker(first)) {
@@ -121,7 +163,7 @@ void holders_find(const struct facts *facts, const struct cause *cause, struct h
         collect(facts, cause, holders);
         put_roots_first(facts, holders);
     }
-    holders->kind = kind_of(facts, holders);
+    holders->kind = kind_of(facts, cause, holders);
 }
 
 bool holders_are_orphans(const struct holders *holders)

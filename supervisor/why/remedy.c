@@ -15,14 +15,61 @@ static bool ends_with(const char *text, const char *end)
     return length > strlen(end) && strcmp(text + length - strlen(end), end) == 0;
 }
 
-static void stop_process(FILE *out, const struct process_fact *process)
+static bool is_service(const struct process_fact *process)
 {
-    bool is_service = ends_with(process->unit, ".service") && strncmp(process->unit, "user@", 5) != 0;
-    if (is_service) {
+    return ends_with(process->unit, ".service") && strncmp(process->unit, "user@", 5) != 0;
+}
+
+/* One command ends both. */
+static bool end_together(const struct process_fact *one, const struct process_fact *other)
+{
+    if (is_service(one) || is_service(other)) {
+        return strcmp(one->unit, other->unit) == 0 && one->user_unit == other->user_unit;
+    }
+    return strcmp(one->name, other->name) == 0;
+}
+
+static const struct process_fact *root_of(const struct facts *facts, const struct holders *holders, size_t i)
+{
+    return &facts->processes[holders->all[i]];
+}
+
+static bool is_told_already(const struct facts *facts, const struct holders *holders, size_t root)
+{
+    for (size_t i = 0; i < root; i++) {
+        if (end_together(root_of(facts, holders, i), root_of(facts, holders, root))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Stop root number FIRST and those like it, of which none was told before. */
+static void stop_alike(FILE *out, const struct facts *facts, const struct holders *holders, size_t first)
+{
+    const struct process_fact *process = root_of(facts, holders, first);
+    if (is_service(process)) {
         fprintf(out, "stop %s (systemctl %sstop %s)", process->name, process->user_unit ? "--user " : "",
                 process->unit);
-    } else {
-        fprintf(out, "stop %s (kill %d)", process->name, (int)process->pid);
+        return;
+    }
+    fprintf(out, "stop %s (kill", process->name);
+    for (size_t i = first; i < holders->roots_count; i++) {
+        if (end_together(process, root_of(facts, holders, i))) {
+            fprintf(out, " %d", (int)root_of(facts, holders, i)->pid);
+        }
+    }
+    fputs(")", out);
+}
+
+/* The address is free when the last of them is gone. */
+static void stop_all(FILE *out, const struct facts *facts, const struct holders *holders)
+{
+    for (size_t i = 0; i < holders->roots_count; i++) {
+        if (!is_told_already(facts, holders, i)) {
+            fputs(i == 0 ? "" : " and ", out);
+            stop_alike(out, facts, holders, i);
+        }
     }
 }
 
@@ -59,7 +106,7 @@ static void stop_holders(FILE *out, const struct facts *facts, const struct hold
     case HOLDERS_NONE:
         return;
     case HOLDERS_ORDINARY:
-        stop_process(out, first);
+        stop_all(out, facts, holders);
         return;
     case HOLDERS_SYSTEMD:
         fputs("a socket unit of systemd listens for its service: \"systemctl list-sockets\" names it; stop that", out);

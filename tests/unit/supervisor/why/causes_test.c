@@ -408,6 +408,10 @@ static void orphans_are_told_from_those_in_charge(void **state)
         {"perdure-worker", "perdure-worker", "perdure", 812, true, HOLDERS_PERDURE},
         {"gunicorn", "gunicorn: app", "systemd", 812, false, HOLDERS_OTHER_ORPHANS},
         {"gunicorn", "gunicorn: app", "bash", 812, true, HOLDERS_ORDINARY},
+        {"gunicorn", "gunicorn: app", "systemd", 812, true, HOLDERS_OTHER_ORPHANS}, /* begun from a shell that lives */
+        {"nginx", "nginx: worker process", "nginx", 812, true,
+         HOLDERS_ORDINARY},                                                  /* a master that cannot be looked at */
+        {"nginx", "nginx: worker process", "", 812, true, HOLDERS_ORDINARY}, /* nor be seen at all */
         {"docker-proxy", "docker-proxy", "dockerd", 812, true, HOLDERS_DOCKER_PROXY},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -424,6 +428,46 @@ static void orphans_are_told_from_those_in_charge(void **state)
         holders_find(&facts, &causes.all[0], &holders);
         assert_int_equal(holders.kind, rows[i].kind);
     }
+    (void)state;
+}
+
+/* They were given the socket by nobody: each has its own. */
+static void those_who_share_an_address_by_so_reuseport_are_no_orphans_and_are_all_to_be_stopped(void **state)
+{
+    struct holders holders;
+    ask("0.0.0.0:8000");
+    for (pid_t pid = 813; pid < 815; pid++) {
+        add(TCP_LISTEN, "0.0.0.0", NULL, 0)->inode = (uint32_t)pid;
+        struct process_fact *process = hold(facts.sockets_count - 1, pid, 1, "dns", "dns");
+        process->session = 700;
+        process->session_led = false;
+        snprintf(process->parent_name, sizeof process->parent_name, "systemd");
+    }
+    find();
+    holders_find(&facts, &causes.all[0], &holders);
+    assert_int_equal(holders.kind, HOLDERS_ORDINARY);
+    expect_words(0, "stop dns (kill 813 814); or");
+    snprintf(facts.processes[1].name, sizeof facts.processes[1].name, "web");
+    expect_words(0, "stop dns (kill 813) and stop web (kill 814); or");
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(facts.processes[i].unit, sizeof facts.processes[i].unit, "dns.service");
+    }
+    expect_words(0, "stop dns (systemctl stop dns.service); or");
+    (void)state;
+}
+
+/* Its supervisor may be another user's, whose descriptors cannot be looked at, and no parent of theirs. */
+static void workers_of_a_perdure_are_no_orphans_for_who_cannot_see_all(void **state)
+{
+    struct holders holders;
+    ask("8000");
+    add(TCP_LISTEN, "0.0.0.0", NULL, 0)->inode = 7;
+    struct process_fact *process = hold(0, 813, 1, "perdure-worker", "perdure-worker");
+    snprintf(process->parent_name, sizeof process->parent_name, "systemd");
+    facts.unseen = (struct unseen_fact){.root = false, .processes = 9};
+    find();
+    holders_find(&facts, &causes.all[0], &holders);
+    assert_int_equal(holders.kind, HOLDERS_PERDURE);
     (void)state;
 }
 
@@ -537,6 +581,8 @@ int main(void)
         cmocka_unit_test(more_causes_than_there_is_room_for_do_no_harm),
         cmocka_unit_test(a_supervisor_is_told_with_its_workers),
         cmocka_unit_test(orphans_are_told_from_those_in_charge),
+        cmocka_unit_test(those_who_share_an_address_by_so_reuseport_are_no_orphans_and_are_all_to_be_stopped),
+        cmocka_unit_test(workers_of_a_perdure_are_no_orphans_for_who_cannot_see_all),
         cmocka_unit_test(a_supervisor_younger_than_its_workers_is_in_charge),
         cmocka_unit_test(a_single_daemon_without_its_session_leader_is_no_orphan),
         cmocka_unit_test(how_to_stop_it_depends_on_who_started_it),
