@@ -173,42 +173,53 @@ static void add_sockets(const struct facts *facts, struct causes *causes)
 
 /* ---- whose fault it is ---- */
 
-static bool is_blocked(const struct causes *causes, size_t target)
+static bool is_blocked(const struct causes *causes, size_t target, enum cause_blocks blocks)
 {
     for (size_t i = 0; i < causes->count; i++) {
-        if (causes->all[i].blocks == BLOCKS_ALWAYS && (causes->all[i].targets & 1U << target) != 0) {
+        if (causes->all[i].blocks == blocks && (causes->all[i].targets & 1U << target) != 0) {
             return true;
         }
     }
     return false;
 }
 
-/* Sockets of KIND, which only hinder who does not set SO_REUSEADDR, hinder everybody where their own does not have it.
- * Returns whether there were any. */
-static bool blame(struct causes *causes, size_t target, enum cause_kind kind)
+/* Sockets of KIND, which only hinder who does not set SO_REUSEADDR, hinder more where their own does not have it: as
+ * much as BLOCKS says. Returns whether there were any. */
+static bool blame(struct causes *causes, size_t target, enum cause_kind kind, enum cause_blocks blocks)
 {
     bool found = false;
     for (size_t i = 0; i < causes->count; i++) {
         struct cause *cause = &causes->all[i];
         if (cause->kind == kind && (cause->targets & 1U << target) != 0) {
-            cause->blocks = BLOCKS_ALWAYS;
+            cause->blocks = cause->blocks > blocks ? cause->blocks : blocks;
             found = true;
         }
     }
     return found;
 }
 
+static void blame_all(struct causes *causes, size_t target, enum cause_blocks blocks)
+{
+    if (!blame(causes, target, CAUSE_OUTGOING, blocks)) {
+        blame(causes, target, CAUSE_CLOSE_WAIT, blocks);
+        blame(causes, target, CAUSE_CONNECTIONS, blocks);
+        blame(causes, target, CAUSE_LEAVING, blocks);
+    }
+}
+
 /* bind(2) was refused even with SO_REUSEADDR, and nobody listens or is bound: connections are to blame. */
 static void blame_connections(const struct facts *facts, struct causes *causes, size_t target)
 {
     const struct trial_fact *trial = &facts->targets[target].trial;
-    bool refused = facts->tried ? trial->with == EADDRINUSE : true;
-    if (!refused || is_blocked(causes, target) || blame(causes, target, CAUSE_OUTGOING) || !facts->tried) {
-        return;
+    if (!facts->tried) {
+        if (!is_blocked(causes, target, BLOCKS_ALWAYS)) {
+            blame(causes, target, CAUSE_OUTGOING, BLOCKS_ALWAYS); /* the kernel's own bind sets no SO_REUSEADDR */
+        }
+    } else if (trial->with == EADDRINUSE && !is_blocked(causes, target, BLOCKS_ALWAYS)) {
+        blame_all(causes, target, BLOCKS_ALWAYS);
+    } else if (trial->with == 0 && trial->dual == EADDRINUSE && !is_blocked(causes, target, BLOCKS_DUAL)) {
+        blame_all(causes, target, BLOCKS_DUAL);
     }
-    blame(causes, target, CAUSE_CLOSE_WAIT);
-    blame(causes, target, CAUSE_CONNECTIONS);
-    blame(causes, target, CAUSE_LEAVING);
 }
 
 /* What was bound with SO_REUSEADDR and does not listen lets others who set it pass. */
@@ -289,7 +300,7 @@ static void add_unknown(const struct facts *facts, struct causes *causes)
 {
     for (size_t i = 0; i < facts->targets_count; i++) {
         int number = facts->targets[i].trial.with;
-        if (facts->tried && number > 0 && !is_blocked(causes, i)) {
+        if (facts->tried && number > 0 && !is_blocked(causes, i, BLOCKS_ALWAYS)) {
             add(causes, CAUSE_UNKNOWN, BLOCKS_ALWAYS, 1U << i)->number = number;
         }
     }
@@ -339,16 +350,6 @@ static void sort(struct causes *causes)
 
 /* ---- verdicts ---- */
 
-static bool blocks_target(const struct causes *causes, enum cause_blocks blocks, size_t target)
-{
-    for (size_t i = 0; i < causes->count; i++) {
-        if (causes->all[i].blocks == blocks && (causes->all[i].targets & 1U << target) != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The errno that the causes of TARGET amount to. */
 static int number_of(const struct causes *causes, size_t target)
 {
@@ -371,8 +372,8 @@ static void judge(const struct facts *facts, struct causes *causes, size_t i)
     const struct trial_fact *trial = &facts->targets[i].trial;
     bool tried = facts->tried && trial->with != FACTS_NOT_TRIED;
     int number = tried ? trial->with : number_of(causes, i);
-    bool plain_refused = tried ? trial->without > 0 : blocks_target(causes, BLOCKS_WITHOUT_REUSE, i);
-    bool dual_refused = tried ? trial->dual > 0 : blocks_target(causes, BLOCKS_DUAL, i);
+    bool plain_refused = tried ? trial->without > 0 : is_blocked(causes, i, BLOCKS_WITHOUT_REUSE);
+    bool dual_refused = tried ? trial->dual > 0 : is_blocked(causes, i, BLOCKS_DUAL);
     bool absent = asks_for_all(facts) && number == EAFNOSUPPORT;
     causes->numbers[i] = number;
     if (absent) {

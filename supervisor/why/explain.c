@@ -127,20 +127,35 @@ static void explain_bound(FILE *out, const struct facts *facts, const struct cau
             name_of(facts, &holders), words_end(&socket->local, text));
     if (cause->blocks == BLOCKS_WITHOUT_REUSE) {
         fputs(" It has set SO_REUSEADDR: others who do may have the address, too, until it listens.", out);
+    } else if (!facts->tried) {
+        fputs(" If it has set SO_REUSEADDR, others who do may have the address, too, until it listens.", out);
     }
     tell_holders(out, facts, cause, &holders);
 }
 
 /* ---- connections ---- */
 
-static void tell_effect(FILE *out, const struct cause *cause)
+/* A connection has the mark of the socket it came from, and the kernel tells nobody of it: only trying does. */
+static void tell_effect(FILE *out, const struct facts *facts, const struct cause *cause)
 {
-    if (cause->blocks == BLOCKS_ALWAYS) {
+    switch (cause->blocks) {
+    case BLOCKS_ALWAYS:
         fputs(" They are in everybody's way, for the server that had them did not set SO_REUSEADDR when it bound its "
               "socket.",
               out);
-    } else if (cause->blocks == BLOCKS_WITHOUT_REUSE) {
-        fputs(" They are only in the way of a program that does not set SO_REUSEADDR before bind(2).", out);
+        return;
+    case BLOCKS_DUAL:
+        fprintf(out,
+                " They are in the way of a socket on %s that is to serve IPv4, too, as most programs make it, for the "
+                "server that had them did not set SO_REUSEADDR.",
+                facts->targets[0].text);
+        return;
+    case BLOCKS_WITHOUT_REUSE:
+        fputs(" They are only in the way of a program that does not set SO_REUSEADDR before bind(2)", out);
+        fputs(facts->tried ? "." : ", if the server that had them did; if it did not, of everybody.", out);
+        return;
+    case BLOCKS_NEVER:
+        return;
     }
 }
 
@@ -175,7 +190,7 @@ static void explain_close_wait(FILE *out, const struct facts *facts, const struc
             "connections stay until it closes them, or ends.",
             name_of(facts, &holders), cause->count, words_plural(cause->count));
     }
-    tell_effect(out, cause);
+    tell_effect(out, facts, cause);
     fputs("\n  ", out);
     peers_tell_hosts(out, facts, cause);
     tell_holders(out, facts, cause, &holders);
@@ -189,14 +204,14 @@ static void explain_connections(FILE *out, const struct facts *facts, const stru
     if (served) {
         fprintf(out, "%zu connection%s of its clients %s open.", cause->count, words_plural(cause->count),
                 cause->count == 1 ? "is" : "are");
-        tell_effect(out, cause);
+        tell_effect(out, facts, cause);
         return;
     }
     fprintf(out, "%zu connection%s on this port %s still open, although nobody listens there any more: ", cause->count,
             words_plural(cause->count), cause->count == 1 ? "is" : "are");
     peers_tell_states(out, facts, cause);
     fputs(".", out);
-    tell_effect(out, cause);
+    tell_effect(out, facts, cause);
     fputs("\n  ", out);
     peers_tell_hosts(out, facts, cause);
     if (holders_are_orphans(&holders)) {
@@ -216,14 +231,15 @@ static void explain_leaving(FILE *out, const struct facts *facts, const struct c
             words_plural(cause->count), cause->count == 1 ? "is" : "are");
     peers_tell_states(out, facts, cause);
     fputs(holders.count > 0 ? "." : ". No program has them, and none can end them.", out);
-    tell_effect(out, cause);
+    tell_effect(out, facts, cause);
     fputs("\n  ", out);
     peers_tell_hosts(out, facts, cause);
-    if (cause->counts_down && cause->count > 1) {
+    bool all_at_once = cause->last_ms - cause->first_ms < MS_PER_S;
+    if (cause->counts_down && cause->count > 1 && !all_at_once) {
         fprintf(out, "; the first goes in %s,", until(cause->first_ms, text));
         fprintf(out, " the last in %s", until(cause->last_ms, text));
     } else if (cause->counts_down) {
-        fprintf(out, "; it goes in %s", until(cause->last_ms, text));
+        fprintf(out, "; %s in %s", cause->count == 1 ? "it goes" : "all go", until(cause->last_ms, text));
     } else {
         fputs("; those not in TIME_WAIT go when the other side answers, or after some minutes without", out);
     }

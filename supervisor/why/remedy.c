@@ -133,13 +133,28 @@ static void stop_holders(FILE *out, const struct facts *facts, const struct hold
     }
 }
 
+/* What lets a program pass by CAUSE. Returns false if nothing does. */
+static bool pass_by(FILE *out, const struct cause *cause)
+{
+    switch (cause->blocks) {
+    case BLOCKS_DUAL:
+        fputs("let your program set IPV6_V6ONLY on that socket, as perdure does", out);
+        return true;
+    case BLOCKS_WITHOUT_REUSE:
+        fputs("let your program set SO_REUSEADDR before bind(2), as perdure does", out);
+        return true;
+    case BLOCKS_NEVER:
+    case BLOCKS_ALWAYS:
+        return false;
+    }
+    return false;
+}
+
 static void stop_those_of(FILE *out, const struct facts *facts, const struct cause *cause)
 {
     struct holders holders;
-    if (cause->blocks == BLOCKS_DUAL) {
-        fputs("let your program set IPV6_V6ONLY on that socket, as perdure does; or ", out);
-    } else if (cause->blocks == BLOCKS_WITHOUT_REUSE) {
-        fputs("let your program set SO_REUSEADDR before bind(2), as perdure does; or ", out);
+    if (pass_by(out, cause)) {
+        fputs("; or ", out);
     }
     holders_find(facts, cause, &holders);
     stop_holders(out, facts, &holders);
@@ -152,11 +167,11 @@ static void wait_or_mend(FILE *out, const struct cause *cause)
     char text[WORDS_BYTES];
     const char *how_long =
         cause->counts_down ? words_duration((cause->last_ms + MS_PER_S - 1) / MS_PER_S, text) : "some minutes";
-    if (cause->blocks == BLOCKS_ALWAYS) {
+    if (pass_by(out, cause)) {
+        fprintf(out, "; or wait %s", how_long);
+    } else {
         fprintf(out, "wait %s; that it does not happen again, let the server set SO_REUSEADDR before bind(2)",
                 how_long);
-    } else {
-        fprintf(out, "let your program set SO_REUSEADDR before bind(2), as perdure does; or wait %s", how_long);
     }
 }
 
@@ -164,11 +179,8 @@ static void remedy_connections(FILE *out, const struct facts *facts, const struc
 {
     struct holders holders;
     holders_find(facts, cause, &holders);
-    if (cause->blocks == BLOCKS_WITHOUT_REUSE) {
-        fputs("let your program set SO_REUSEADDR before bind(2), as perdure does", out);
-        if (holders.count > 0) {
-            fputs("; or ", out);
-        }
+    if (pass_by(out, cause) && holders.count > 0) {
+        fputs("; or ", out);
     }
     if (holders.count > 0 || cause->blocks == BLOCKS_ALWAYS) {
         stop_holders(out, facts, &holders);
@@ -180,6 +192,9 @@ static void remedy_outgoing(FILE *out, const struct facts *facts, const struct c
     char text[WORDS_BYTES];
     struct holders holders;
     holders_find(facts, cause, &holders);
+    if (cause->blocks == BLOCKS_DUAL && pass_by(out, cause)) {
+        fputs("; or ", out);
+    }
     if (holders.count > 0) {
         stop_holders(out, facts, &holders);
     } else {

@@ -56,7 +56,7 @@ char *tell_string(tell_function *function, const struct facts *facts, const stru
 
 /* ---- the headline ---- */
 
-static void print_verdict(FILE *out, const char *address, enum verdict verdict, int number)
+static void print_verdict(FILE *out, const struct facts *facts, const char *address, enum verdict verdict, int number)
 {
     switch (verdict) {
     case VERDICT_FREE:
@@ -64,9 +64,9 @@ static void print_verdict(FILE *out, const char *address, enum verdict verdict, 
         return;
     case VERDICT_REUSE:
         fprintf(out,
-                "%s is free for a program that sets SO_REUSEADDR, as perdure and nearly every server do.\n"
+                "%s is %sfree for a program that sets SO_REUSEADDR, as perdure and nearly every server do.\n"
                 "It is taken for one that does not: that one gets \"Address already in use\".\n",
-                address);
+                address, facts->tried ? "" : "probably ");
         return;
     case VERDICT_DUAL:
         fprintf(out,
@@ -92,11 +92,11 @@ static void print_headline(FILE *out, const struct facts *facts, const struct ca
         causes->numbers[0] == causes->numbers[1]) {
         char both[64];
         snprintf(both, sizeof both, "Port %u (IPv4 and IPv6)", facts->port);
-        print_verdict(out, both, causes->verdicts[0], causes->numbers[0]);
+        print_verdict(out, facts, both, causes->verdicts[0], causes->numbers[0]);
         return;
     }
     for (size_t i = 0; i < facts->targets_count; i++) {
-        print_verdict(out, facts->targets[i].text, causes->verdicts[i], causes->numbers[i]);
+        print_verdict(out, facts, facts->targets[i].text, causes->verdicts[i], causes->numbers[i]);
     }
 }
 

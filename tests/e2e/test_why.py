@@ -257,7 +257,8 @@ def test_one_that_is_bound_with_so_reuseaddr_lets_others_pass(program, low):
     program("l = listener((sys.argv[1], int(sys.argv[2])), reuse=1, listen=0); tell('bound')", *low)
     answer = why(text_of(low))
     assert answer.code == 0
-    answer.says("free for a program that sets SO_REUSEADDR", "until it listens")
+    answer.says("free for a program that sets SO_REUSEADDR", "It has set SO_REUSEADDR: others", "until it listens")
+    why(text_of(low), "--no-try").says("If it has set SO_REUSEADDR, others who do may have the address, too")
 
 
 # ---- connections that are left ----
@@ -270,10 +271,11 @@ def test_time_wait_hinders_only_who_does_not_set_so_reuseaddr(low):
     answer.says(f"{text_of(low)} is free for a program that sets SO_REUSEADDR, as perdure and nearly every server do. "
                 "It is taken for one that does not",
                 "3 closed connections are kept by the kernel, for packets that may come late: 3 in TIME_WAIT. No "
-                "program has them", "with 127.0.0.1; the first goes in",
+                "program has them", "with 127.0.0.1; ",
                 "with SO_REUSEADDR: works; without: EADDRINUSE",
                 "What to do: let your program set SO_REUSEADDR before bind(2), as perdure does; or wait ")
     assert 0 < answer.causes["time_wait"]["last_goes_in_ms"] <= 60000
+    assert re.search(r"; (all go in|the first goes in \d+ s, the last in) (5\d|60) s", answer.text), answer.page
     with socket.socket() as plain, pytest.raises(OSError, match="in use"):
         plain.bind(low)
 
@@ -286,6 +288,28 @@ def test_time_wait_of_a_server_without_so_reuseaddr_hinders_everybody(low):
                 "with SO_REUSEADDR: EADDRINUSE")
     assert re.search(r"What to do: wait (5\d|60) s; that it does not happen again, let the server set SO_REUSEADDR",
                      answer.text), answer.page
+
+
+@needs_root
+def test_time_wait_of_such_a_server_on_ipv4_hinders_a_dual_stack_socket(network, program):
+    """It named SO_REUSEADDR as the remedy, which does not help."""
+    net = network()
+    program("""
+l = listener(('127.0.0.1', 8000), reuse=0)
+clients = [socket.create_connection(('127.0.0.1', 8000)) for _ in range(2)]
+[l.accept()[0].close() for _ in clients]
+[client.close() for client in clients]
+l.close()
+while open('/proc/self/net/tcp').read().count(' 06 ') < 2:
+    time.sleep(0.001)
+tell('waits')""", prefix=net.inside)
+    answer = net.why("[::]:8000")
+    assert answer.code == 1 and answer.causes["time_wait"]["hinders"] == "dual_stack"
+    answer.says("They are in the way of a socket on [::]:8000 that is to serve IPv4, too",
+                "What to do: let your program set IPV6_V6ONLY on that socket, as perdure does; or wait ")
+    net.why("127.0.0.1:8000", "--no-try").says(
+        "127.0.0.1:8000 is probably free for a program that sets SO_REUSEADDR",
+        "if the server that had them did; if it did not, of everybody.")
 
 
 def test_fin_wait_2_is_told(low):

@@ -228,6 +228,24 @@ static void connections_are_to_blame_only_if_bind_failed_in_spite_of_reuseaddr(v
     (void)state;
 }
 
+static void connections_are_to_blame_if_only_ipv4_on_an_ipv6_socket_failed(void **state)
+{
+    ask("[::]:8000");
+    add(TCP_TIME_WAIT, "1.2.3.4", "9.9.9.9", 40000);
+    tried(0, 0, 0);
+    facts.targets[0].trial.dual = EADDRINUSE;
+    find();
+    assert_int_equal(causes.all[0].kind, CAUSE_LEAVING);
+    assert_int_equal(causes.all[0].blocks, BLOCKS_DUAL);
+    assert_int_equal(causes.verdicts[0], VERDICT_DUAL);
+    expect_words(0, "in the way of a socket on [::]:8000 that is to serve IPv4, too");
+    expect_words(0, "let your program set IPV6_V6ONLY on that socket, as perdure does; or wait");
+    facts.targets[0].trial.dual = 0;
+    find();
+    assert_int_equal(causes.all[0].blocks, BLOCKS_WITHOUT_REUSE);
+    (void)state;
+}
+
 static void how_long_time_wait_lasts_is_told_from_first_to_last(void **state)
 {
     ask("10.0.0.1:8000");
@@ -569,6 +587,7 @@ int main(void)
         cmocka_unit_test(ipv4_is_in_the_way_of_a_dual_stack_socket_only),
         cmocka_unit_test(several_sockets_on_one_address_are_one_cause),
         cmocka_unit_test(connections_are_to_blame_only_if_bind_failed_in_spite_of_reuseaddr),
+        cmocka_unit_test(connections_are_to_blame_if_only_ipv4_on_an_ipv6_socket_failed),
         cmocka_unit_test(how_long_time_wait_lasts_is_told_from_first_to_last),
         cmocka_unit_test(a_connection_to_elsewhere_with_this_port_blocks_everybody),
         cmocka_unit_test(the_same_is_a_client_where_somebody_listens),
