@@ -140,12 +140,18 @@ static void brief_cause(FILE *out, const struct facts *facts, const struct cause
         brief_connections(out, facts, cause);
         return;
     case CAUSE_FILE_OTHER:
-        fputs("it is a file and no socket; remove it, or choose another path", out);
+        fputs(facts->file.is_directory ? "it is a directory and no socket; choose another path"
+                                       : "it is a file and no socket; remove it, or choose another path",
+              out);
         return;
     case CAUSE_DIRECTORY:
         brief_directory(out, cause->number);
         return;
     case CAUSE_FILE_STALE:
+        fputs("it was left by a process that is gone, and who starts now may not replace it; remove it, or choose "
+              "another path",
+              out);
+        return;
     case CAUSE_UNKNOWN:
     case CAUSE_CONNECT_FROM:
     case CAUSE_RESERVED:

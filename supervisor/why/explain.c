@@ -20,7 +20,7 @@ static const char *until(uint32_t ms, char text[WORDS_BYTES])
 /* The name of who is in charge; "a program that cannot be seen" if nobody was found. */
 static const char *name_of(const struct facts *facts, const struct holders *holders)
 {
-    return holders->count > 0 ? facts->processes[holders->all[0]].name : "a program that cannot be seen from here";
+    return holders->count > 0 ? facts->processes[holders->all[0]].name : "A program that cannot be seen from here";
 }
 
 static void tell_root(FILE *out, const struct process_fact *process)
@@ -176,19 +176,32 @@ static void explain_outgoing(FILE *out, const struct facts *facts, const struct 
     tell_holders(out, facts, cause, &holders);
 }
 
+/* Those that no process has: they are in the queue of a listener. */
+static size_t count_unaccepted(const struct facts *facts, const struct cause *cause)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < facts->sockets_count; i++) {
+        count += facts->sockets[i].inode == 0 && cause_is_about(facts, cause, i);
+    }
+    return count;
+}
+
 static void explain_close_wait(FILE *out, const struct facts *facts, const struct cause *cause)
 {
     struct holders holders;
     holders_find(facts, cause, &holders);
-    if (facts->sockets[cause->socket].inode == 0) {
-        fprintf(out, "%zu client%s went away before anybody accepted the connection (CLOSE_WAIT).", cause->count,
-                words_plural(cause->count));
-    } else {
+    size_t waiting = count_unaccepted(facts, cause);
+    size_t forgotten = cause->count - waiting;
+    if (forgotten > 0) {
         fprintf(
             out,
             "%s has not closed %zu connection%s that the other side closed long since (CLOSE_WAIT): it forgot to. Such "
             "connections stay until it closes them, or ends.",
-            name_of(facts, &holders), cause->count, words_plural(cause->count));
+            name_of(facts, &holders), forgotten, words_plural(forgotten));
+    }
+    if (waiting > 0) {
+        fprintf(out, "%s%zu client%s went away before anybody accepted the connection (CLOSE_WAIT).",
+                forgotten > 0 ? " " : "", waiting, words_plural(waiting));
     }
     tell_effect(out, facts, cause);
     fputs("\n  ", out);
@@ -318,7 +331,11 @@ static void explain_unseen(FILE *out, const struct facts *facts)
         fputs("Not seen: other users' processes, which /proc hides here (hidepid, or ProtectProc of a unit). Run this "
               "as root, from a shell.",
               out);
-    } else if (facts->sockets_count == 0 && facts->targets[0].trial.with == 0) {
+    } else if (facts->is_unix && facts->sockets_count == 0) {
+        fputs("Not seen: who listens. It is somebody in another network namespace (a container that has this file, "
+              "too).",
+              out);
+    } else if (facts->sockets_count == 0 && facts->targets[0].trial.with != EADDRINUSE) {
         fputs("Not seen: other network namespaces (containers), which have ports of their own. Run this as root to see "
               "who listens there.",
               out);
@@ -349,6 +366,15 @@ static void explain_file_bound(FILE *out, const struct facts *facts, const struc
     holders_find(facts, cause, &holders);
     fprintf(out, "%s has bound %s and does not listen on it.", name_of(facts, &holders), facts->path);
     tell_holders(out, facts, cause, &holders);
+}
+
+static void explain_file_stale(FILE *out, const struct facts *facts)
+{
+    fprintf(out, "%s was left by a process that is gone: nobody listens on it", facts->path);
+    fputs(facts->file.may_connect ? "."
+                                  : " in this network namespace; others cannot be seen, for who asks now may not "
+                                    "connect to it.",
+          out);
 }
 
 static void explain_directory(FILE *out, const struct facts *facts, const struct cause *cause)
@@ -429,10 +455,10 @@ void explain_cause(FILE *out, const struct facts *facts, const struct cause *cau
         explain_file_bound(out, facts, cause);
         return;
     case CAUSE_FILE_STALE:
-        fprintf(out, "%s was left by a process that is gone: nobody listens on it.", facts->path);
+        explain_file_stale(out, facts);
         return;
     case CAUSE_FILE_OTHER:
-        fprintf(out, "%s is a file and no socket.", facts->path);
+        fprintf(out, "%s is %s and no socket.", facts->path, facts->file.is_directory ? "a directory" : "a file");
         return;
     case CAUSE_DIRECTORY:
         explain_directory(out, facts, cause);

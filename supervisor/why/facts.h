@@ -88,7 +88,9 @@ struct namespace_fact {
 struct unix_file {
     bool exists;
     bool is_socket;
+    bool is_directory;
     bool answers;        /* somebody listens */
+    bool may_connect;    /* if not, who listens in another network namespace cannot be told from nobody */
     int directory_error; /* errno of making a file beside it; 0: could be made */
 };
 

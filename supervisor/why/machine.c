@@ -156,17 +156,18 @@ static int directory_refuses(const char *path)
 }
 
 /* A datagram socket cannot be connected to a stream socket: EPROTOTYPE says that somebody is there, who does not notice
- * it; ECONNREFUSED, that nobody is. */
-static bool somebody_answers(const char *path)
+ * it; ECONNREFUSED, that nobody is; EACCES says nothing of that. */
+static void ask_who_listens(const char *path, struct unix_file *file)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     snprintf(name.sun_path, sizeof name.sun_path, "%s", path);
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool answers = fd >= 0 && (connect(fd, (const struct sockaddr *)&name, sizeof name) == 0 || errno != ECONNREFUSED);
+    int number = fd < 0 || connect(fd, (const struct sockaddr *)&name, sizeof name) != 0 ? errno : 0;
+    file->may_connect = number != EACCES && number != EPERM;
+    file->answers = file->may_connect && number != ECONNREFUSED;
     if (fd >= 0) {
         close(fd);
     }
-    return answers;
 }
 
 void machine_look_at_file(struct facts *facts)
@@ -176,6 +177,9 @@ void machine_look_at_file(struct facts *facts)
     facts->unseen.root = geteuid() == 0;
     file->exists = lstat(facts->path, &is) == 0;
     file->is_socket = file->exists && S_ISSOCK(is.st_mode);
-    file->answers = file->is_socket && somebody_answers(facts->path);
+    file->is_directory = file->exists && S_ISDIR(is.st_mode);
+    if (file->is_socket) {
+        ask_who_listens(facts->path, file);
+    }
     file->directory_error = directory_refuses(facts->path);
 }

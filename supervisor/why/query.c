@@ -60,7 +60,13 @@ static bool add_target(const char *text, struct facts *facts, char why[ADDRESS_W
 static const char *port_alone(const char *text)
 {
     const char *digits = text + (text[0] == '*' && text[1] == ':' ? 2 : text[0] == ':' ? 1 : 0);
-    return digits[0] != '\0' && strspn(digits, "0123456789") == strlen(digits) && strlen(digits) < 16 ? digits : NULL;
+    return digits[0] != '\0' && strspn(digits, "0123456789") == strlen(digits) && strlen(digits) < 64 ? digits : NULL;
+}
+
+/* "http", "+80": neither an address nor a number. */
+static bool is_name(const char *text)
+{
+    return text[0] != '\0' && strpbrk(text, ":.[") == NULL;
 }
 
 bool query_parse(const char *text, struct facts *facts, char why[ADDRESS_WHY_BYTES])
@@ -71,6 +77,11 @@ bool query_parse(const char *text, struct facts *facts, char why[ADDRESS_WHY_BYT
     if (text[0] == '/') {
         snprintf(full, sizeof full, "unix:%s", text);
         return add_target(full, facts, why);
+    }
+    if (port == NULL && is_name(text)) {
+        snprintf(why, ADDRESS_WHY_BYTES, "\"%s\" is no port (names are not looked up); write a number from 1 to 65535",
+                 text);
+        return false;
     }
     if (port == NULL) {
         return add_target(text, facts, why);

@@ -209,9 +209,11 @@ static void remedy_outgoing(FILE *out, const struct facts *facts, const struct c
 
 static void remedy_unix(FILE *out, const struct facts *facts, const struct cause *cause)
 {
-    if (cause->kind == CAUSE_FILE_STALE) {
+    if (cause->kind == CAUSE_FILE_STALE && facts->file.directory_error != 0) {
+        fprintf(out, "as root, or as the owner of the directory: rm %s", facts->path);
+    } else if (cause->kind == CAUSE_FILE_STALE) {
         fprintf(out, "perdure replaces it by itself; for another program: rm %s", facts->path);
-    } else if (cause->kind == CAUSE_FILE_OTHER) {
+    } else if (cause->kind == CAUSE_FILE_OTHER && !facts->file.is_directory) {
         fprintf(out, "remove it, if nobody needs it, or choose another path");
     } else if (cause->number == EACCES || cause->number == EPERM) {
         fputs("give the directory to the user who starts, or choose another", out);

@@ -109,6 +109,9 @@ def test_what_was_tried_is_let_go_of_at_once(low):
 
 @pytest.mark.parametrize("words, says", [
     (["0"], "\"0\" is not a port; write a number from 1 to 65535"), (["localhost:80"], "names are not looked up"),
+    (["http"], "\"http\" is no port (names are not looked up); write a number from 1 to 65535"),
+    (["65536"], "\"65536\" is not a port; write a number"), (["9" * 20], "is not a port; write a number"),
+    (["::1"], "needs brackets and a port"),
     ([], "why: of which port? write, for one: perdure why 8000"), (["80", "81"], "one word too many"),
     (["80", "--now"], "why does not take --now")])
 def test_wrong_usage_exits_2(words, says):
@@ -363,6 +366,18 @@ tell('forgets')""", *low, name="forgetful")
                 "to.", "with 127.0.0.1", f"pid {holder.pid}, user", f"stop forgetful (kill {holder.pid})")
 
 
+def test_clients_that_nobody_accepted_are_not_among_those_that_were_forgotten(program, low):
+    program("""
+l = listener((sys.argv[1], int(sys.argv[2])))
+clients = [socket.create_connection(l.getsockname()) for _ in range(3)]
+connection, _ = l.accept()
+[client.close() for client in clients]
+tell('forgets')""", *low)
+    holding.wait_states(text_of(low), "LISTEN", *["CLOSE_WAIT"] * 3)
+    why(text_of(low)).says("holder has not closed 1 connection that the other side closed", "it forgot to.",
+                           "2 clients went away before anybody accepted the connection (CLOSE_WAIT).")
+
+
 def test_open_connections_of_a_server_that_listens_no_more_are_told(program, low):
     holder = program("""
 l = listener((sys.argv[1], int(sys.argv[2])), reuse=0)
@@ -597,7 +612,7 @@ def test_a_privileged_port_without_the_right_is_told(nobody):
     assert answer.code == 1 and answer.first() == "privileged_port"
     answer.says("\"Permission denied\" (EACCES)", "Ports below 1024 (net.ipv4.ip_unprivileged_port_start) need "
                 "root, or the capability CAP_NET_BIND_SERVICE; who asks now has neither", "AmbientCapabilities=",
-                "choose a port from 1024 up")
+                "choose a port from 1024 up", "Not seen: other network namespaces (containers)")
     root = why(f"{host}:81")
     assert root.code == 0
     root.says("who asks now has it, others may not")
@@ -655,7 +670,7 @@ def test_what_an_ordinary_user_cannot_see_is_said_with_how_to_see_it(program, no
     program("l = listener((sys.argv[1], int(sys.argv[2]))); tell('listens')", *low)
     answer = nobody.why(text_of(low))
     assert answer.code == 1
-    answer.says(f"a program that cannot be seen from here listens on {text_of(low)}.",
+    answer.says(f"A program that cannot be seen from here listens on {text_of(low)}.",
                 "the socket belongs to user id 0", "Not seen: what ", "Run this as root to see it.",
                 "What to do: find out who it is: run this as root")
 
@@ -665,7 +680,7 @@ def test_a_holder_in_another_pid_namespace_is_said_to_be_out_of_sight(program, l
     program("l = listener((sys.argv[1], int(sys.argv[2]))); tell('listens')", *low)
     answer = why(text_of(low), prefix=("unshare", "--pid", "--fork", "--mount-proc"))
     assert answer.code == 1
-    answer.says("a program that cannot be seen from here listens", "Not seen: who has the socket.",
+    answer.says("A program that cannot be seen from here listens", "Not seen: who has the socket.",
                 "Run this on the host, outside of any container.")
 
 
@@ -723,6 +738,9 @@ def test_other_files_at_a_unix_socket_s_path_are_told(program, path):
     path.write_text("mine")
     why(path).says(f"{path} is a file and no socket.", "remove it, if nobody needs it")
     path.unlink()
+    path.mkdir()
+    why(path).says(f"{path} is a directory and no socket.", "What to do: choose another path.")
+    path.rmdir()
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))
     why(path).says(f"{path} was left by a process that is gone", "perdure replaces it by itself", f"rm {path}")
@@ -736,6 +754,19 @@ def test_other_files_at_a_unix_socket_s_path_are_told(program, path):
 def test_a_directory_that_may_not_be_written_to_is_told(nobody, path):
     nobody.why("unix:/etc/a.sock").says("\"Permission denied\" (EACCES)", "who asks now may not write to its directory",
                                         "give the directory to the user who starts")
+
+
+@needs_root
+def test_a_stale_file_that_may_not_be_connected_to_is_nobody_s(nobody):
+    """It was said to have a listener that cannot be seen."""
+    path = nobody.directory / "a.sock"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    path.chmod(0o600)
+    answer = nobody.why(f"unix:{path}")
+    assert answer.code == 1 and answer.first() == "file_stale"
+    answer.says("nobody listens on it in this network namespace; others cannot be seen", "What to do: as root, or as the "
+                f"owner of the directory: rm {path}")
 
 
 # ---- in short ----

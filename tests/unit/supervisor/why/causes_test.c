@@ -558,6 +558,7 @@ static void a_file_is_told_by_what_it_is(void **state)
     find();
     assert_int_equal(causes.all[0].kind, CAUSE_FILE_OTHER);
     facts.file.is_socket = true;
+    facts.file.may_connect = true;
     find();
     assert_int_equal(causes.all[0].kind, CAUSE_FILE_STALE);
     expect_words(0, "rm /run/a.sock");
