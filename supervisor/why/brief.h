@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* bind(2) or listen(2) of ADDRESS ("0.0.0.0:8000", "unix:/path") failed with errno NUMBER: "in use by nginx (pid 812,
- * user root, since 2 h, nginx.service); stop it, or choose another port; more: perdure why 0.0.0.0:8000" into TEXT.
+ * user root, for 2 h, nginx.service); stop it, or choose another port; more: perdure why 0.0.0.0:8000" into TEXT.
  * Nothing is tried, and nobody notices that it was asked. */
 void why_not_bind(const char *address, int number, char *text, size_t bytes);
 

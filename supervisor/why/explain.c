@@ -193,11 +193,11 @@ static void explain_close_wait(FILE *out, const struct facts *facts, const struc
     size_t waiting = count_unaccepted(facts, cause);
     size_t forgotten = cause->count - waiting;
     if (forgotten > 0) {
-        fprintf(
-            out,
-            "%s has not closed %zu connection%s that the other side closed long since (CLOSE_WAIT): it forgot to. Such "
-            "connections stay until it closes them, or ends.",
-            name_of(facts, &holders), forgotten, words_plural(forgotten));
+        fprintf(out,
+                "%s has not closed %zu connection%s that the other side has closed (CLOSE_WAIT): it forgot to, unless "
+                "it is about to. Such "
+                "connections stay until it closes them, or ends.",
+                name_of(facts, &holders), forgotten, words_plural(forgotten));
     }
     if (waiting > 0) {
         fprintf(out, "%s%zu client%s went away before anybody accepted the connection (CLOSE_WAIT).",

@@ -170,7 +170,7 @@ static void wait_or_mend(FILE *out, const struct cause *cause)
     if (pass_by(out, cause)) {
         fprintf(out, "; or wait %s", how_long);
     } else {
-        fprintf(out, "wait %s; that it does not happen again, let the server set SO_REUSEADDR before bind(2)",
+        fprintf(out, "wait %s; so that it does not happen again, let the server set SO_REUSEADDR before bind(2)",
                 how_long);
     }
 }
@@ -265,7 +265,7 @@ void explain_remedy(FILE *out, const struct facts *facts, const struct cause *ca
               out);
         return;
     case CAUSE_EPHEMERAL:
-        fprintf(out, "that it stays free, add %u to net.ipv4.ip_local_reserved_ports (sysctl)", facts->port);
+        fprintf(out, "to keep it free, add %u to net.ipv4.ip_local_reserved_ports (sysctl)", facts->port);
         return;
     case CAUSE_CONNECT_FROM:
     case CAUSE_RESERVED:

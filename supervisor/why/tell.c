@@ -31,13 +31,18 @@ static void print_wrapped(FILE *out, const char *text, size_t length, size_t ind
     fputc('\n', out);
 }
 
-/* Lines that begin with blanks are details, and go on further in. */
+/* Where a line goes on: those that begin with blanks are details, and go on further in. */
+static size_t indent_of(const char *line)
+{
+    static const char tried[] = "Tried: ";
+    return line[0] == ' ' ? 6 : strncmp(line, tried, strlen(tried)) == 0 ? strlen(tried) : 0;
+}
+
 static void print_lines(FILE *out, const char *text)
 {
     for (const char *line = text; *line != '\0';) {
         size_t length = strcspn(line, "\n");
-        bool detail = line[0] == ' ';
-        print_wrapped(out, line, length, detail ? 6 : 0);
+        print_wrapped(out, line, length, indent_of(line));
         line += length + (line[length] == '\n');
     }
 }

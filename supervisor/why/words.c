@@ -67,7 +67,7 @@ void words_pids(FILE *out, const struct facts *facts, const struct holders *hold
 void words_process(FILE *out, const struct process_fact *process)
 {
     char age[WORDS_BYTES];
-    fprintf(out, "pid %d, user %s, since %s", (int)process->pid, process->user[0] != '\0' ? process->user : "?",
+    fprintf(out, "pid %d, user %s, for %s", (int)process->pid, process->user[0] != '\0' ? process->user : "?",
             words_duration(process->age_s, age));
     if (process->container[0] != '\0') {
         fprintf(out, ", container %s", process->container);

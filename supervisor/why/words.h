@@ -23,7 +23,7 @@ void words_errno(FILE *out, int number);
 /* "813, 814 and 2 more": the pids of holders from FROM up to TO. */
 void words_pids(FILE *out, const struct facts *facts, const struct holders *holders, size_t from, size_t to);
 
-/* "pid 812, user root, since 2 h, nginx.service". */
+/* "pid 812, user root, for 2 h, nginx.service". */
 void words_process(FILE *out, const struct process_fact *process);
 
 #endif

@@ -126,7 +126,7 @@ def test_a_listener_is_named_with_pid_user_age_and_command(program, low):
     answer = why(text_of(low))
     user = answer.json["processes"][0]["user"]
     answer.says(f"{text_of(low)} cannot be listened on now: \"Address already in use\" (EADDRINUSE).",
-                f"holder listens on {text_of(low)}.", f"pid {holder.pid}, user {user}, since ", " -c ",
+                f"holder listens on {text_of(low)}.", f"pid {holder.pid}, user {user}, for ", " -c ",
                 "with SO_REUSEADDR: EADDRINUSE; without: EADDRINUSE", f"What to do: stop holder (kill {holder.pid})")
     assert answer.code == 1 and answer.first() == "listener"
     assert answer.causes["listener"]["holders"] == [holder.pid]
@@ -289,7 +289,7 @@ def test_time_wait_of_a_server_without_so_reuseaddr_hinders_everybody(low):
     assert answer.code == 1
     answer.says("They are in everybody's way, for the server that had them did not set SO_REUSEADDR",
                 "with SO_REUSEADDR: EADDRINUSE")
-    assert re.search(r"What to do: wait (5\d|60) s; that it does not happen again, let the server set SO_REUSEADDR",
+    assert re.search(r"What to do: wait (5\d|60) s; so that it does not happen again, let the server set SO_REUSEADDR",
                      answer.text), answer.page
 
 
@@ -362,8 +362,9 @@ tell('forgets')""", *low, name="forgetful")
     holding.wait_states(text_of(low), *["CLOSE_WAIT"] * 3)
     answer = why(text_of(low))
     assert answer.first() == "close_wait" and answer.causes["close_wait"]["holders"] == [holder.pid]
-    answer.says("forgetful has not closed 3 connections that the other side closed long since (CLOSE_WAIT): it forgot "
-                "to.", "with 127.0.0.1", f"pid {holder.pid}, user", f"stop forgetful (kill {holder.pid})")
+    answer.says("forgetful has not closed 3 connections that the other side has closed (CLOSE_WAIT): it forgot to, "
+                "unless it is about to.", "with 127.0.0.1", f"pid {holder.pid}, user",
+                f"stop forgetful (kill {holder.pid})")
 
 
 def test_clients_that_nobody_accepted_are_not_among_those_that_were_forgotten(program, low):
@@ -374,7 +375,7 @@ connection, _ = l.accept()
 [client.close() for client in clients]
 tell('forgets')""", *low)
     holding.wait_states(text_of(low), "LISTEN", *["CLOSE_WAIT"] * 3)
-    why(text_of(low)).says("holder has not closed 1 connection that the other side closed", "it forgot to.",
+    why(text_of(low)).says("holder has not closed 1 connection that the other side has closed", "it forgot to,",
                            "2 clients went away before anybody accepted the connection (CLOSE_WAIT).")
 
 
@@ -401,7 +402,7 @@ tell('serves')""", *low)
     holding.wait_states(text_of(low), "LISTEN", "ESTABLISHED", "CLOSE_WAIT")
     answer = why(text_of(low))
     assert answer.first() == "listener"
-    answer.says("holder has not closed 1 connection that the other side closed long since (CLOSE_WAIT)",
+    answer.says("holder has not closed 1 connection that the other side has closed (CLOSE_WAIT)",
                 "1 connection of its clients is open.")
 
 
@@ -765,8 +766,8 @@ def test_a_stale_file_that_may_not_be_connected_to_is_nobody_s(nobody):
     path.chmod(0o600)
     answer = nobody.why(f"unix:{path}")
     assert answer.code == 1 and answer.first() == "file_stale"
-    answer.says("nobody listens on it in this network namespace; others cannot be seen", "What to do: as root, or as the "
-                f"owner of the directory: rm {path}")
+    answer.says("nobody listens on it in this network namespace; others cannot be seen",
+                f"What to do: as root, or as the owner of the directory: rm {path}")
 
 
 # ---- in short ----
@@ -779,7 +780,7 @@ def test_perdure_says_in_one_line_why_it_cannot_start(make_server, program):
         assert done.returncode == 1
         line = next(line for line in (done.stderr + server.log()).splitlines() if "cannot listen" in line)
         assert re.search(rf"perdure.conf:\d+: cannot listen on {server.address}: in use by holder \(pid {holder.pid}, "
-                         rf"user \w+, since \d+ \w+.*\); stop it, or choose another port; more: perdure why "
+                         rf"user \w+, for \d+ \w+.*\); stop it, or choose another port; more: perdure why "
                          rf"{server.address}$", line), line
 
 

@@ -161,7 +161,7 @@ static void a_listener_blocks_whether_it_was_tried_or_not(void **state)
         assert_int_equal(cause_of(CAUSE_LEAVING)->blocks, BLOCKS_WITHOUT_REUSE);
         assert_null(cause_of(CAUSE_CONNECT_FROM));
         expect_words(0, "nginx listens on 0.0.0.0:8000. That means every address of this machine, so 10.0.0.1:8000");
-        expect_words(0, "pid 812, user root, since 2 h");
+        expect_words(0, "pid 812, user root, for 2 h");
         assert_false(causes_let_pass(&causes));
     }
     (void)state;
