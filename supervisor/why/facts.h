@@ -35,6 +35,7 @@ struct socket_fact {
     uint32_t remaining_ms;
     uint32_t uid;
     uint32_t inode; /* 0: no process has it */
+    pid_t found_in; /* the process that was last found to have it: it may do so by several descriptors */
     uint32_t queue; /* listening: how many wait to be accepted, of queue_max */
     uint32_t queue_max;
 };

@@ -213,22 +213,13 @@ static bool find_process(struct facts *facts, pid_t pid, size_t *index)
     return added != NULL;
 }
 
-static bool holds_already(const struct facts *facts, size_t socket, size_t process)
-{
-    for (size_t i = facts->holdings_count; i-- > 0 && facts->holdings[i].process == process;) {
-        if (facts->holdings[i].socket == socket) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void add_holding(struct facts *facts, pid_t pid, size_t socket)
 {
     size_t process;
-    if (!find_process(facts, pid, &process) || holds_already(facts, socket, process)) {
+    if (!find_process(facts, pid, &process) || facts->sockets[socket].found_in == pid) {
         return;
     }
+    facts->sockets[socket].found_in = pid;
     struct holding *holding = facts_add_holding(facts);
     if (holding != NULL) {
         *holding = (struct holding){.socket = socket, .process = process};
