@@ -105,6 +105,12 @@ static void brief_cause(FILE *out, const struct facts *facts, const struct cause
 {
     switch (cause->kind) {
     case CAUSE_NOT_LOCAL:
+        if (cause_target(facts, cause)->local) {
+            fputs("an address of this machine that is not usable yet (tentative), or that another has, too "
+                  "(dadfailed); see \"ip -6 address\", start later, or listen on [::] for all of them",
+                  out);
+            return;
+        }
         fprintf(out, "not an address of this machine; see \"ip address\", or listen on %s:%u for all of them",
                 facts->targets[0].family == AF_INET6 ? "[::]" : "0.0.0.0", facts->port);
         return;

@@ -96,6 +96,11 @@ bool cause_is_about(const struct facts *facts, const struct cause *cause, size_t
            belongs_together(cause->kind, first, socket);
 }
 
+const struct target *cause_target(const struct facts *facts, const struct cause *cause)
+{
+    return &facts->targets[cause->targets == 2 ? 1 : 0];
+}
+
 /* ---- the list ---- */
 
 static struct cause *add(struct causes *causes, enum cause_kind kind, enum cause_blocks blocks, unsigned targets)

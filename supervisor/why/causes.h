@@ -70,6 +70,9 @@ void causes_find(const struct facts *facts, struct causes *causes);
 /* True if FACTS' socket INDEX is one of those that CAUSE is about. */
 bool cause_is_about(const struct facts *facts, const struct cause *cause, size_t index);
 
+/* The first of the targets that CAUSE is about. */
+const struct target *cause_target(const struct facts *facts, const struct cause *cause);
+
 /* True if a bind(2) on every address asked about would succeed, with SO_REUSEADDR. */
 bool causes_let_pass(const struct causes *causes);
 

@@ -274,7 +274,7 @@ static void explain_connect_from(FILE *out, const struct facts *facts, const str
 
 static void explain_not_local(FILE *out, const struct facts *facts, const struct cause *cause)
 {
-    const struct target *target = &facts->targets[cause->targets == 2 ? 1 : 0];
+    const struct target *target = cause_target(facts, cause);
     if (target->local) {
         fprintf(out,
                 "%s is an address of this machine, but not usable yet: \"ip -6 address\" shows it as tentative or "

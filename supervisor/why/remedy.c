@@ -224,12 +224,26 @@ static void remedy_unix(FILE *out, const struct facts *facts, const struct cause
     }
 }
 
+/* Duplicate address detection takes a second or two; where a machine boots, services may be faster. */
+static void remedy_not_local(FILE *out, const struct facts *facts, const struct cause *cause)
+{
+    const struct target *target = cause_target(facts, cause);
+    const char *wildcard = target->family == AF_INET6 ? "[::]" : "0.0.0.0";
+    if (target->local) {
+        fprintf(out,
+                "tentative: wait some seconds, or start after the network is online; dadfailed: another machine has "
+                "this address; or listen on %s:%u for every address",
+                wildcard, facts->port);
+    } else {
+        fprintf(out, "listen on %s:%u for every address, or on one that \"ip address\" shows", wildcard, facts->port);
+    }
+}
+
 void explain_remedy(FILE *out, const struct facts *facts, const struct cause *cause)
 {
     switch (cause->kind) {
     case CAUSE_NOT_LOCAL:
-        fprintf(out, "listen on %s:%u for every address, or on one that \"ip address\" shows",
-                facts->targets[0].family == AF_INET6 ? "[::]" : "0.0.0.0", facts->port);
+        remedy_not_local(out, facts, cause);
         return;
     case CAUSE_NO_FAMILY:
         fputs("listen on IPv4 only, or turn IPv6 on", out);

@@ -225,25 +225,34 @@ def test_a_program_cannot_write_to_the_terminal_by_its_name(program, low):
     assert "\033" not in page and "?[31mred listens" in page
 
 
+ID = "0123456789abcdef" * 4
+
+
 @needs_root
-def test_the_unit_is_told_by_the_cgroup(program, low):
-    group = pathlib.Path(f"/sys/fs/cgroup/why-{os.getpid()}.service")
-    systemd = pathlib.Path("/sys/fs/cgroup/systemd")
-    if systemd.is_dir():
-        group = systemd / group.name
+@pytest.mark.parametrize("group, told, remedy", [
+    ("web.service", ", web.service: ", "stop holder (systemctl stop web.service)"),
+    (f"docker-{ID}.scope", ", container docker 0123456789ab: ", "stop its container (docker stop 0123456789ab)"),
+    (f"libpod-{ID}.scope", ", container podman 0123456789ab: ", "stop its container (podman stop 0123456789ab)"),
+], ids=["unit", "docker", "podman"])
+def test_unit_and_container_are_told_by_the_cgroup(program, low, group, told, remedy):
+    parent = pathlib.Path("/sys/fs/cgroup")
+    if (parent / "systemd").is_dir():
+        parent = parent / "systemd"
+    outer = parent / f"why-test-{os.getpid()}"
     try:
-        group.mkdir()
+        (outer / group).mkdir(parents=True)
     except OSError as fault:
         pytest.skip(f"no cgroup can be made here: {fault}")
     holder = program("l = listener((sys.argv[1], int(sys.argv[2]))); tell('listens')", *low)
     try:
-        (group / "cgroup.procs").write_text(str(holder.pid))
-        why(text_of(low)).says(f", {group.name}: ", f"What to do: stop holder (systemctl stop {group.name})")
+        (outer / group / "cgroup.procs").write_text(str(holder.pid))
+        why(text_of(low)).says(told, f"What to do: {remedy}")
     finally:
         holder.process.kill()
         holder.process.wait()
-        harness.wait_until(lambda: not (group / "cgroup.procs").read_text(), "the cgroup is not empty")
-        group.rmdir()
+        harness.wait_until(lambda: not (outer / group / "cgroup.procs").read_text(), "the cgroup is not empty")
+        (outer / group).rmdir()
+        outer.rmdir()
 
 
 # ---- bound, and not listening ----
@@ -640,6 +649,24 @@ def test_an_address_of_another_machine_is_told():
 
 
 @needs_root
+def test_an_address_that_is_not_usable_yet_is_told(network, make_server):
+    """As at boot. The remedy was an address that "ip address" shows, which it does; and a start said that it is none of
+    this machine's."""
+    net = network(("net.ipv6.conf.default.dad_transmits", 200))
+    net.run("sh", "-c", "ip link add near type veth peer name far && ip link set near up && ip link set far up && "
+                        "ip address add 2001:db8::7/64 dev near")
+    answer = net.why("[2001:db8::7]:8000").says(
+        "[2001:db8::7]:8000 is an address of this machine, but not usable yet", "What to do: tentative: wait some "
+        "seconds, or start after the network is online; dadfailed: another machine has this address")
+    assert answer.code == 1 and answer.first() == "address_not_local"
+    server = make_server()
+    server.listeners = ["[2001:db8::7]:8000"]
+    server.write_config()
+    done = subprocess.run([*net.inside, *server.command("check")], capture_output=True, text=True, check=False)
+    assert "cannot listen on [2001:db8::7]:8000: an address of this machine that is not usable yet" in done.stderr
+
+
+@needs_root
 def test_ipv6_that_is_turned_off_is_told(network):
     net = network(("net.ipv6.conf.all.disable_ipv6", 1))
     answer = net.why(f"[::1]:{PORT}").says(f"[::1]:{PORT} is not an address of this machine", f"listen on [::]:{PORT}")
@@ -692,6 +719,23 @@ def test_hidden_processes_are_said_to_be_hidden(program, nobody, low):
             f'{nobody.program} "$@"'
     answer = why(text_of(low), program="why", prefix=("unshare", "--mount", "sh", "-c", words))
     answer.says("Not seen: other users' processes, which /proc hides here (hidepid, or ProtectProc of a unit).")
+
+
+@needs_root
+@pytest.mark.skipif(harness.SANITIZED, reason="the leak sanitizer cannot run below strace")
+def test_where_the_kernel_does_not_tell_its_sockets_proc_does(program, low):
+    holder = program("""
+l = listener((sys.argv[1], int(sys.argv[2])))
+client = socket.create_connection(l.getsockname())
+connection, _ = l.accept()
+client.close()
+tell('forgets')""", *low)
+    holding.wait_states(text_of(low), "LISTEN", "CLOSE_WAIT")
+    answer = why(text_of(low), prefix=("strace", "-qq", "-o", "/dev/null", "-e", "trace=recvmsg", "-e",
+                                       "inject=recvmsg:error=EACCES"))
+    assert answer.code == 1 and answer.json["unseen"]["sock_diag"] == "EACCES"
+    answer.says("The kernel does not tell its sockets (NETLINK_SOCK_DIAG: Permission denied); this is from "
+                "/proc/net/tcp", f"holder listens on {text_of(low)}.", f"pid {holder.pid}, user", "CLOSE_WAIT")
 
 
 # ---- --no-try ----
@@ -749,6 +793,15 @@ def test_other_files_at_a_unix_socket_s_path_are_told(program, path):
     program("l = listener(sys.argv[1], family=socket.AF_UNIX, listen=0); tell('bound')", path)
     why(path).says(f"holder has bound {path} and does not listen on it.")
     assert why("/no/such/directory/a.sock").says("its directory does not exist", "make the directory").code == 1
+
+
+@needs_root
+def test_a_read_only_file_system_is_told(path):
+    path.parent.chmod(0o755)
+    mounted = ("unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o ro none {path.parent} && exec "$@"', "sh")
+    answer = why(f"unix:{path}", prefix=mounted).says("\"Read-only file system\" (EROFS)", "it is on a read-only file "
+                                                      "system.", "What to do: choose another path.")
+    assert answer.code == 1
 
 
 @needs_root
