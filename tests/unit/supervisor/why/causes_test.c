@@ -246,6 +246,28 @@ static void connections_are_to_blame_if_only_ipv4_on_an_ipv6_socket_failed(void 
     (void)state;
 }
 
+/* Whatever the order in which the kernel told of them. */
+static void the_most_likely_cause_comes_first(void **state)
+{
+    static const enum cause_kind order[] = {CAUSE_PRIVILEGED,  CAUSE_LISTENER, CAUSE_BOUND,    CAUSE_CLOSE_WAIT,
+                                            CAUSE_CONNECTIONS, CAUSE_LEAVING,  CAUSE_RESERVED, CAUSE_UNSEEN};
+    ask("0.0.0.0:80");
+    facts.machine.may_privileged = false;
+    facts.machine.reserved = true;
+    add(TCP_TIME_WAIT, "1.2.3.4", "9.9.9.9", 40000);
+    add(TCP_ESTABLISHED, "1.2.3.4", "9.9.9.9", 40001)->inode = 8;
+    add(TCP_CLOSE_WAIT, "1.2.3.4", "9.9.9.9", 40002)->inode = 9;
+    add(TCP_CLOSE, "1.2.3.5", NULL, 0)->inode = 10;
+    add(TCP_LISTEN, "1.2.3.4", NULL, 0)->inode = 11;
+    tried(0, EACCES, EACCES);
+    find();
+    assert_int_equal(causes.count, sizeof order / sizeof order[0]);
+    for (size_t i = 0; i < causes.count; i++) {
+        assert_int_equal(causes.all[i].kind, order[i]);
+    }
+    (void)state;
+}
+
 static void how_long_time_wait_lasts_is_told_from_first_to_last(void **state)
 {
     ask("10.0.0.1:8000");
@@ -589,6 +611,7 @@ int main(void)
         cmocka_unit_test(several_sockets_on_one_address_are_one_cause),
         cmocka_unit_test(connections_are_to_blame_only_if_bind_failed_in_spite_of_reuseaddr),
         cmocka_unit_test(connections_are_to_blame_if_only_ipv4_on_an_ipv6_socket_failed),
+        cmocka_unit_test(the_most_likely_cause_comes_first),
         cmocka_unit_test(how_long_time_wait_lasts_is_told_from_first_to_last),
         cmocka_unit_test(a_connection_to_elsewhere_with_this_port_blocks_everybody),
         cmocka_unit_test(the_same_is_a_client_where_somebody_listens),
