@@ -93,6 +93,29 @@ static void stop_container(FILE *out, const struct process_fact *process)
     }
 }
 
+/* What stands behind OPTION in COMMAND; NULL: it is not there. */
+static const char *find_behind(const char *command, const char *option)
+{
+    const char *at = strstr(command, option);
+    return at != NULL ? at + strlen(option) : NULL;
+}
+
+/* By its verbs, with the configuration that it was started with; one that serves a directory listens to no verb. */
+static void stop_perdure(FILE *out, const struct process_fact *first)
+{
+    const char *config = find_behind(first->command, " -c ");
+    config = config != NULL ? config : find_behind(first->command, " --config ");
+    int length = config != NULL ? (int)strcspn(config, " ") : 0;
+    if (strstr(first->command, "perdure serve") != NULL) {
+        fprintf(out, "stop perdure (kill %d)", (int)first->pid);
+    } else if (length > 0) {
+        fprintf(out, "to change what it serves: perdure reload -c %.*s; to end it: perdure stop -c %.*s", length,
+                config, length, config);
+    } else {
+        fputs("to change what it serves: perdure reload; to end it: perdure stop", out);
+    }
+}
+
 /* What ends the hold of HOLDERS. */
 static void stop_holders(FILE *out, const struct facts *facts, const struct holders *holders)
 {
@@ -118,7 +141,7 @@ static void stop_holders(FILE *out, const struct facts *facts, const struct hold
         stop_container(out, first);
         return;
     case HOLDERS_PERDURE:
-        fputs("to change what it serves: perdure reload; to end it: perdure stop", out);
+        stop_perdure(out, first);
         return;
     case HOLDERS_PERDURE_ORPHANS:
         fputs("start perdure again (perdure start, with its configuration): it takes its own workers over", out);

@@ -152,7 +152,8 @@ def test_a_supervisor_is_told_with_all_its_workers(make_server):
     workers = wait_settled(server)
     answer = why(server.address).says(f"perdure listens on {server.address}.", f"pid {server.supervisor_pid()}, user",
                                       "processes that it started have the same socket",
-                                      "What to do: to change what it serves: perdure reload; to end it: perdure stop")
+                                      "What to do: to change what it serves: perdure reload -c "
+                                      f"{server.config_path}; to end it: perdure stop -c {server.config_path};")
     assert {worker["pid"] for worker in workers} < set(answer.causes["listener"]["holders"])
     assert answer.causes["listener"]["holder_kind"] == "perdure"
 

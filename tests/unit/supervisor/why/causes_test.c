@@ -565,6 +565,27 @@ static void how_to_stop_it_depends_on_who_started_it(void **state)
     (void)state;
 }
 
+/* It named verbs that looked for another run directory. */
+static void a_perdure_is_ended_by_the_verb_that_finds_it(void **state)
+{
+    static const struct {
+        const char *command, *words;
+    } rows[] = {
+        {"/usr/sbin/perdure run", "perdure reload; to end it: perdure stop; or"},
+        {"perdure start -c /etc/a.conf", "perdure reload -c /etc/a.conf; to end it: perdure stop -c /etc/a.conf; or"},
+        {"perdure run --config b.conf --x", "perdure reload -c b.conf; to end it: perdure stop -c b.conf; or"},
+        {"perdure serve /srv -l 127.0.0.1:8000", "stop perdure (kill 812); or"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ask("8000");
+        add(TCP_LISTEN, "0.0.0.0", NULL, 0)->inode = 7;
+        hold(0, 812, 1, "perdure", rows[i].command);
+        find();
+        expect_words(0, rows[i].words);
+    }
+    (void)state;
+}
+
 /* ---- unix sockets ---- */
 
 static void a_file_is_told_by_what_it_is(void **state)
@@ -628,6 +649,7 @@ int main(void)
         cmocka_unit_test(workers_of_a_perdure_are_no_orphans_for_who_cannot_see_all),
         cmocka_unit_test(a_supervisor_younger_than_its_workers_is_in_charge),
         cmocka_unit_test(a_single_daemon_without_its_session_leader_is_no_orphan),
+        cmocka_unit_test(a_perdure_is_ended_by_the_verb_that_finds_it),
         cmocka_unit_test(how_to_stop_it_depends_on_who_started_it),
         cmocka_unit_test(a_file_is_told_by_what_it_is),
     };
