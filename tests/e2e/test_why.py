@@ -496,6 +496,8 @@ def nginx(low):
                     directory / "nginx.conf"], check=True)
     master = int(harness.wait_until(lambda: (directory / "nginx.pid").read_text(), "no nginx.pid"))
     workers = harness.wait_until(lambda: len(found := children(master)) == 2 and found, "no workers")
+    harness.wait_until(lambda: all(harness.read_proc(pid, "cmdline").startswith(b"nginx: worker process")
+                                   for pid in workers), "they have not said yet what they are")
     yield master, workers
     holding.kill_all([master, *workers])
     harness.wait_until(lambda: not any(map(harness.is_alive, [master, *workers])), "nginx stays")

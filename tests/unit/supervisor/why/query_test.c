@@ -63,7 +63,7 @@ static void what_is_no_address_is_told_with_what_would_be(void **state)
         {"1.2.3.4", "has no port"},
         {"::1:80", "needs brackets"},
         {"unix:a.sock", "must be absolute"},
-        {"http", "has no port"},
+        {"http", "\"http\" is no port (names are not looked up)"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_false(query_parse(rows[i].text, &facts, wrong));
