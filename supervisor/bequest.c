@@ -198,7 +198,7 @@ bool bequest_take(const char *run_dir, bool foreground, void (*ready)(void *cont
         return false;
     }
     ledger->foreground = foreground;
-    image_exec(ledger, head.ledger_fd, "/proc/self/exe");
+    image_exec_next(ledger, head.ledger_fd);
     fprintf(stderr, "perdure: cannot take over from the dead supervisor: exec: %s\n", strerror(errno));
     return false;
 }

@@ -7,9 +7,11 @@
 #include "supervisor/given.h"
 #include "supervisor/identity.h"
 #include "supervisor/image.h"
+#include "supervisor/image_trial.h"
 #include "supervisor/inherit/clock.h"
 #include "supervisor/ledger.h"
 #include "supervisor/notify.h"
+#include "supervisor/reap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -167,7 +169,8 @@ static const char *inherit(const struct heritage *heritage, struct ledger *ledge
             estate->count, dropping.count);
     ledger->foreground = 1;
     if (estate_settle(estate)) {
-        image_exec(ledger, ledger_fd, "/proc/self/exe");
+        image_trial_note(ledger, REAP_UNKNOWN);
+        image_exec_next(ledger, ledger_fd);
     }
     return strerror(errno);
 }

@@ -53,6 +53,16 @@ void image_exec(struct ledger *ledger, int ledger_fd, const char *path)
     errno = saved;
 }
 
+void image_exec_next(struct ledger *ledger, int ledger_fd)
+{
+    char path[32];
+    if (ledger->put_back != 0 && ledger->former_program_fd >= 0) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", ledger->former_program_fd);
+        image_exec(ledger, ledger_fd, path);
+    }
+    image_exec(ledger, ledger_fd, "/proc/self/exe");
+}
+
 bool image_is_next(void)
 {
     return getenv(LEDGER_VARIABLE) != NULL;

@@ -11,6 +11,10 @@
  * errno, and then every descriptor is close-on-exec. */
 void image_exec(struct ledger *ledger, int ledger_fd, const char *path);
 
+/* The same with the program that every next image is of: that of this process, or the one that was put back
+ * (image_trial.h). */
+void image_exec_next(struct ledger *ledger, int ledger_fd);
+
 /* True if this process is such a next image. */
 bool image_is_next(void);
 

@@ -26,7 +26,7 @@ static void fill(struct ledger *ledger)
     ledger->bytes = sizeof *ledger;
     ledger->present = ledger->good = (struct ledger_edition){.snapshot_fd = -1, .program_fd = -1};
     ledger->lock_fd = ledger->stderr_fd = ledger->error_log_fd = ledger->access_log_fd = -1;
-    ledger->keeper_fd = ledger->ready_fd = -1;
+    ledger->keeper_fd = ledger->ready_fd = ledger->former_program_fd = -1;
     control_keep_nothing(&ledger->control);
     for (size_t i = 0; i < LEDGER_GIFTS_MAX; i++) {
         ledger->gifts[i].fd = -1;
@@ -146,6 +146,7 @@ void ledger_each_fd(struct ledger *ledger, void (*visit)(int32_t *fd, void *cont
     visit_one(&ledger->present.program_fd, visit, context);
     visit_one(&ledger->good.snapshot_fd, visit, context);
     visit_one(&ledger->good.program_fd, visit, context);
+    visit_one(&ledger->former_program_fd, visit, context);
     visit_one(&ledger->keeper_fd, visit, context);
     visit_one(&ledger->ready_fd, visit, context);
     visit_one(&ledger->lock_fd, visit, context);

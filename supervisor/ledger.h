@@ -19,7 +19,7 @@
 #define LEDGER_VARIABLE "PERDURE_LEDGER"
 enum {
     LEDGER_MAGIC = 0x50455244,
-    LEDGER_VERSION = 13, /* raised with every change of a structure in here, workers.h or listeners.h */
+    LEDGER_VERSION = 14, /* raised with every change of a structure in here, workers.h or listeners.h */
     LEDGER_RESULT_BYTES = 4096,
     LEDGER_WHO_BYTES = 96,
     LEDGER_COMMAND_BYTES = 4096,
@@ -90,9 +90,14 @@ struct ledger {
     uint64_t died_us;          /* when the keeper, or a worker without one, saw that the supervisor had died */
     uint32_t failures;         /* takeovers in a row that were begun and not completed */
     uint32_t restarting;       /* 1: a restart has exec'ed, or is about to, and no new image has taken over since */
-    uint64_t calm_ms;          /* while rolling: who asked is not told anything before this instant; 0: not yet known */
-    uint32_t rolling;          /* enum ledger_rolling */
-    uint32_t rolling_verb;     /* enum control_verb that asked for it */
+    int32_t former_program_fd; /* of the supervisor, O_PATH: the one before the last restart, as long as it may be put
+                                  back (image_trial.h); -1: none */
+    uint32_t put_back;         /* 1: every next image is of that one */
+    uint32_t image_deaths;     /* of the new one, on trial */
+    uint32_t spare4;
+    uint64_t calm_ms;      /* while rolling: who asked is not told anything before this instant; 0: not yet known */
+    uint32_t rolling;      /* enum ledger_rolling */
+    uint32_t rolling_verb; /* enum control_verb that asked for it */
 
     uint32_t generation; /* the highest number given out */
     uint32_t crashes;    /* of the present edition's young workers, while it is on trial */

@@ -157,6 +157,8 @@ static void visit_all(struct ledger *ledger, visitor *see, void *context)
     visit_listeners(&ledger->next_listeners, see, context);
     visit_edition(&ledger->present, see, context);
     visit_edition(&ledger->good, see, context);
+    visit(see, context, &ledger->former_program_fd, OWNER_EDITIONS, KIND_PROGRAM, "the program before image",
+          ledger->images);
     visit(see, context, &ledger->stderr_fd, OWNER_LOGS, KIND_LOG, "standard error, image", ledger->images);
     visit(see, context, &ledger->error_log_fd, OWNER_LOGS, KIND_LOG, "the error log, image", ledger->images);
     visit(see, context, &ledger->access_log_fd, OWNER_LOGS, KIND_LOG, "the access log, image", ledger->images);

@@ -389,6 +389,9 @@ static void mend_descriptors(struct mending *m, struct ledger *ledger)
     mend_fd(m, &ledger->access_log_fd, "access_log_fd");
     mend_edition(m, &ledger->present);
     mend_edition(m, &ledger->good);
+    mend_fd(m, &ledger->former_program_fd, "former_program_fd");
+    bool put_back = ledger->put_back == 0 || (ledger->put_back == 1 && ledger->former_program_fd >= 0);
+    mend_number(m, &ledger->put_back, put_back, 0, "put_back");
 }
 
 unsigned ledger_mend(struct ledger *ledger, struct instant now, uint64_t now_us)

@@ -238,7 +238,7 @@ enum orphans_outcome orphans_take(const struct orphans_heir *heir, char error[OR
         end_keepers(ledger);
         outcome = ORPHANS_FAULT;
         if (salvage_settle(&salvage, ledger, heir, error)) {
-            image_exec(ledger, fd, "/proc/self/exe");
+            image_exec_next(ledger, fd);
             snprintf(error, ORPHANS_ERROR_BYTES, "cannot take over from the dead supervisor: exec: %s",
                      strerror(errno));
         }

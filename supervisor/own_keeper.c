@@ -4,9 +4,11 @@
 #include "supervisor/bequest.h"
 #include "supervisor/census.h"
 #include "supervisor/image.h"
+#include "supervisor/image_trial.h"
 #include "supervisor/inherit/contract.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/ledger_mend.h"
+#include "supervisor/reap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -87,17 +89,25 @@ static void unblock_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* How the supervisor ended that has died. */
+static int take_status(struct keeping *keeping)
+{
+    int status = REAP_UNKNOWN;
+    if (keeping->child != 0) {
+        waitpid(keeping->child, &status, 0);
+        keeping->child = 0;
+    }
+    return status;
+}
+
 /* The supervisor has died: start another. */
 static void succeed(struct keeping *keeping)
 {
     close(keeping->process_fd);
-    if (keeping->child != 0) {
-        waitpid(keeping->child, NULL, 0);
-    }
     keeping->child = fork();
     if (keeping->child == 0) {
         unblock_signals();
-        image_exec(keeping->ledger, keeping->ledger_fd, "/proc/self/exe");
+        image_exec_next(keeping->ledger, keeping->ledger_fd);
         log_error("cannot start another supervisor: exec: %s", strerror(errno));
         _exit(1);
     }
@@ -158,6 +168,7 @@ static void keep(struct keeping *keeping)
     struct ledger *ledger = keeping->ledger;
     take_title();
     while (await_death(keeping)) {
+        int status = take_status(keeping);
         if (is_replaced(ledger) || (ledger->failures > 0 && !rest(keeping))) {
             return;
         }
@@ -165,6 +176,7 @@ static void keep(struct keeping *keeping)
         if (ledger->failures++ == 0) {
             ledger->died_us = clock_now_us();
         }
+        image_trial_note(ledger, status);
         if (ledger->foreground && bequeath(keeping)) {
             continue;
         }

@@ -8,4 +8,8 @@
  * that was not possible: then the roll is taken back and whoever asked is told. */
 void restart_exec(struct supervisor *s);
 
+/* The edition of a restart was given up: exec the program from before it, which is to be the supervisor again. Returns
+ * if there is none to go back to, or that was not possible: then this one goes on. */
+void restart_exec_former(struct supervisor *s);
+
 #endif

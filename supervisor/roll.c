@@ -3,9 +3,11 @@
 
 #include "supervisor/fd_store.h"
 #include "supervisor/given.h"
+#include "supervisor/image_trial.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/reload.h"
 #include "supervisor/relog.h"
+#include "supervisor/restart.h"
 #include "supervisor/scale.h"
 #include "supervisor/tend.h"
 
@@ -93,6 +95,7 @@ void roll_prove(struct supervisor *s)
     }
     ledger->trial_ms = 0;
     ledger->crashes = 0;
+    image_trial_end(ledger);
 }
 
 static void use_settings(struct supervisor *s, struct settings *settings)
@@ -156,6 +159,7 @@ static void finish_back(struct supervisor *s)
     reload_note(s, 1, s->ledger->rolling_text);
     s->ledger->rolling = ROLLING_NOT;
     reload_answer(s, 1, s->ledger->rolling_text);
+    restart_exec_former(s);
 }
 
 static enum birth_cause roll_cause(const struct ledger *ledger)
@@ -235,6 +239,22 @@ static void listeners_back(struct supervisor *s, const struct settings *settings
     }
     listeners_commit(&ledger->listeners, &next);
     ledger->listeners = next;
+}
+
+void roll_take_over(struct supervisor *s)
+{
+    struct ledger *ledger = s->ledger;
+    if (s->phase != PHASE_RUNNING || ledger->good.generation == ledger->present.generation) {
+        return;
+    }
+    uint64_t now = clock_now().ms;
+    if (ledger->put_back != 0) {
+        roll_back(s, ledger->restarting != 0 ? "the new supervisor program died before it had taken over"
+                                             : "the new supervisor program keeps dying");
+    } else if (image_trial_is_on(ledger)) {
+        ledger->calm_ms = now + ROLL_CALM_MS;
+        ledger->trial_ms = ledger->trial_ms != 0 ? now + ROLL_TRIAL_MS : 0;
+    }
 }
 
 void roll_back(struct supervisor *s, const char *reason)

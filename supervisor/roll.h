@@ -59,6 +59,10 @@ void roll_death(struct supervisor *s, const struct worker *w, enum backoff_death
 /* Put the good edition back because of REASON, which the one who asked is told. */
 void roll_back(struct supervisor *s, const char *reason);
 
+/* The supervisor has died, and this image has taken over: if it did so on trial, the new program was put back, or has
+ * to live for longer than this. */
+void roll_take_over(struct supervisor *s);
+
 /* The present edition is good from now on: forget the one before. */
 void roll_prove(struct supervisor *s);
 

@@ -256,7 +256,8 @@ static void settle_heir(struct ledger *ledger, const struct orphans_heir *heir)
     ledger->stderr_fd = heir->foreground ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : -1;
     ledger->keeper_fd = -1;
     ledger->keeper_pid = 0;
-    ledger->restarting = 0;
+    ledger->restarting = ledger->put_back = ledger->image_deaths = 0;
+    ledger->former_program_fd = -1;
     if (ledger->config_is_text == 0) {
         snprintf(ledger->config_path, sizeof ledger->config_path, "%s", heir->config_path);
     }

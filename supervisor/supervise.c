@@ -34,6 +34,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -412,6 +413,7 @@ int supervise_again(void)
 {
     struct supervisor *s = supervisor_new();
     log_name("supervisor");
+    prctl(PR_SET_NAME, "perdure"); /* not "exe", of the path that was exec'ed: pgrep(1) and killall(1) look for it */
     if (!takeover(s) || !watch_add(s, control_fd(s->control), EPOLLIN, WATCH_CONTROL, 0)) {
         begin_tell_starter(s, "the service could not be taken over; see its error log");
         return 1;

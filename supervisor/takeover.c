@@ -475,15 +475,6 @@ static void settle_orphans(struct supervisor *s, pid_t former_pid)
     begin_tell_starter(s, line);
 }
 
-/* The new program was exec'ed and died before it had taken over. This image is of the program before, for it comes from
- * the keeper that this one made. */
-static void give_up_restart(struct supervisor *s)
-{
-    if (s->ledger->restarting != 0 && s->ledger->rolling == ROLLING_ON) {
-        roll_back(s, "the new supervisor program died before it had taken over");
-    }
-}
-
 bool takeover(struct supervisor *s)
 {
     if (!adopt_ledger(s)) {
@@ -522,7 +513,7 @@ bool takeover(struct supervisor *s)
     each_worker(s, miss_the_dead); /* of orphans the kernel tells us nothing before we have asked once */
     if (died) {
         tell(s, former_pid);
-        give_up_restart(s);
+        roll_take_over(s);
         if (s->ledger->orphans != 0) {
             settle_orphans(s, former_pid);
         }

@@ -92,6 +92,7 @@ def test_ten_kills_in_a_row_change_nothing_but_a_pid(loaded_server):
             assert processes(server) == before
             assert listeners(pid) == sockets
             assert holds_lock(server, pid)
+            assert harness.read_proc(pid, "comm") == b"perdure\n"
             assert server.status()["supervisor"]["takeovers"] == turn + 1
     assert server.status()["lost_connections"] == 0
     assert server.successions()["kill"] == 0

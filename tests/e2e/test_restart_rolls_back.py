@@ -1,5 +1,6 @@
 """A restart onto programs that cannot live is put back on those before; the caller is told why, and no client notices."""
 import contextlib
+import os
 import pathlib
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import threading
 
 import pytest
 
+import crashing_supervisor
 import harness
 
 STORM = {"keepalive": 12, "close": 8, "idle": 50, "download": 2, "pipeline": 4}
@@ -135,3 +137,49 @@ def test_a_supervisor_program_that_dies_before_it_has_taken_over(replaceable):
     assert replaceable.supervisor_pid() != former
 
 
+def program_of(pid):
+    facts = os.stat(f"/proc/{pid}/exe")
+    return facts.st_dev, facts.st_ino
+
+
+def restart_by_another_program(server):
+    """The program in place of ours may not live for long enough to ask by it."""
+    words = server.command("restart")
+    return subprocess.run([str(harness.BUILD / "perdure"), *words[1:]], capture_output=True, text=True, timeout=60,
+                          check=False, env=server.environment())
+
+
+def assert_former_program(server, former, reason):
+    """The supervisor's program is the one before the restart, and so is the next one's."""
+    harness.wait_until(lambda: program_of(server.supervisor_pid()) == former and server.is_serving(), server.log)
+    assert reason in server.verb("status").stdout
+    pid = server.supervisor_pid()
+    os.kill(pid, 9)
+    harness.wait_until(lambda: server.supervisor_pid() not in (0, pid) and server.is_serving(), server.log)
+    assert program_of(server.supervisor_pid()) == former
+
+
+@pytest.mark.parametrize("after_ms", [1, 20, 300])
+def test_a_supervisor_program_that_takes_over_and_dies_again_and_again(replaceable, after_ms):
+    former = program_of(replaceable.supervisor_pid())
+    crashing_supervisor.install(replaceable.program, after_ms)
+    done = restart_by_another_program(replaceable)
+    assert done.returncode == 1 and "the new supervisor program " in done.stderr, done
+    assert_former_program(replaceable, former, "the new supervisor program ")
+
+
+def test_a_supervisor_program_that_dies_again_and_again_after_the_restart_was_accepted(replaceable):
+    former = program_of(replaceable.supervisor_pid())
+    crashing_supervisor.install(replaceable.program, 3000)
+    done = restart_by_another_program(replaceable)
+    assert done.returncode == 0, done
+    harness.wait_until(lambda: "is given up after its roll" in replaceable.log(), replaceable.log, 60)
+    assert_former_program(replaceable, former, "the new supervisor program keeps dying")
+
+
+def test_with_the_workers_program_the_supervisors_is_put_back_too(replaceable):
+    former = program_of(replaceable.supervisor_pid())
+    replace(replaceable, "perdure", harness.BUILD / "perdure")
+    install_impostor(replaceable, "raise(SIGABRT)")
+    assert_refused(replaceable, "died before it was ready")
+    assert_former_program(replaceable, former, "died before it was ready")
