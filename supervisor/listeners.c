@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -391,15 +392,48 @@ static bool has_fd(const struct listeners *listeners, int fd)
     return false;
 }
 
-/* Close what is in LISTENERS and not in OTHERS, but for what was given. */
-static void close_unless_in(const struct listeners *listeners, const struct listeners *others)
+/* What is in LISTENERS and not in OTHERS, but for what was given. */
+static void each_leaving(const struct listeners *listeners, const struct listeners *others,
+                         void (*visit)(const struct listener *listener, void *context), void *context)
 {
     for (size_t i = 0; i < listeners->count; i++) {
         const struct listener *listener = &listeners->all[i];
         if (listener->fd >= 0 && !listener->given && !has_fd(others, listener->fd)) {
-            listener_close(listener);
+            visit(listener, context);
         }
     }
+}
+
+/* Who begins to connect now, to a port, tries again in a second, by itself: there is another listener then, or none. */
+static void listener_bar(const struct listener *listener, void *context)
+{
+    (void)context;
+    const char *path = unix_path(listener->address);
+    struct sock_filter nothing[] = {{.code = BPF_RET | BPF_K}};
+    const struct sock_fprog filter = {.len = 1, .filter = nothing};
+    if (path != NULL) {
+        socket_file_remove(path, &listener->file);
+    } else {
+        setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+    }
+}
+
+void listeners_bar(const struct listeners *listeners, const struct listeners *others,
+                   void (*visit)(const struct listener *listener, void *context), void *context)
+{
+    each_leaving(listeners, others, listener_bar, NULL);
+    each_leaving(listeners, others, visit, context);
+}
+
+static void visit_close(const struct listener *listener, void *context)
+{
+    (void)context;
+    listener_close(listener);
+}
+
+static void close_unless_in(const struct listeners *listeners, const struct listeners *others)
+{
+    each_leaving(listeners, others, visit_close, NULL);
 }
 
 void listeners_commit(const struct listeners *present, const struct listeners *next)

@@ -59,6 +59,11 @@ int listeners_prepare(const struct listeners *present, const struct settings *se
 void listeners_explain(const struct listen_setting *setting, const char *address, int number,
                        char error[LISTENERS_ERROR_BYTES]);
 
+/* Let nobody in any more on what is in LISTENERS and not in OTHERS, and is ours to close, and call VISIT with each:
+ * those who were let in wait in its queue still. */
+void listeners_bar(const struct listeners *listeners, const struct listeners *others,
+                   void (*visit)(const struct listener *listener, void *context), void *context);
+
 /* NEXT is live: close what only PRESENT has (and remove its files), apply changed backlogs, tell of those that rest
  * from now on. NEXT is then the one to keep. */
 void listeners_commit(const struct listeners *present, const struct listeners *next);

@@ -1,6 +1,7 @@
 /* roll.c — see roll.h. */
 #include "supervisor/roll.h"
 
+#include "supervisor/drain.h"
 #include "supervisor/fd_store.h"
 #include "supervisor/given.h"
 #include "supervisor/image_trial.h"
@@ -145,6 +146,7 @@ void roll_begin(struct supervisor *s, const struct roll_plan *plan)
 static void finish_on(struct supervisor *s)
 {
     struct ledger *ledger = s->ledger;
+    drain(s, &ledger->listeners, &ledger->next_listeners);
     listeners_commit(&ledger->listeners, &ledger->next_listeners);
     ledger->listeners = ledger->next_listeners;
     ledger->next_listeners.count = 0;
@@ -227,6 +229,7 @@ static void listeners_back(struct supervisor *s, const struct settings *settings
 {
     struct ledger *ledger = s->ledger;
     if (ledger->rolling == ROLLING_ON) {
+        drain(s, &ledger->next_listeners, &ledger->listeners);
         listeners_abandon(&ledger->listeners, &ledger->next_listeners);
         ledger->next_listeners.count = 0;
         return;
@@ -237,6 +240,7 @@ static void listeners_back(struct supervisor *s, const struct settings *settings
         log_error("rolling back: %s; the present listeners stay", error);
         return;
     }
+    drain(s, &ledger->listeners, &next);
     listeners_commit(&ledger->listeners, &next);
     ledger->listeners = next;
 }

@@ -110,6 +110,37 @@ static bool give(struct supervisor *s, struct worker *surplus, struct heirs *hei
     return true;
 }
 
+static const struct worker *any_active(const struct workers *workers)
+{
+    for (uint32_t i = 0; i < workers->count; i++) {
+        if (worker_is_active(&workers->all[i])) {
+            return &workers->all[i];
+        }
+    }
+    return NULL;
+}
+
+int scale_open_gift(struct supervisor *s)
+{
+    struct ledger *ledger = s->ledger;
+    struct heirs heirs;
+    int ends[2];
+    weigh(s, 0, &heirs);
+    const struct worker *heir = heirs_choose(&ledger->workers, &heirs);
+    const struct worker *later = heir == NULL ? any_active(&ledger->workers) : NULL;
+    struct ledger_gift *gift = free_place(ledger);
+    if ((heir == NULL && later == NULL) || gift == NULL ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        return -1;
+    }
+    *gift = heir != NULL ? (struct ledger_gift){.fd = ends[1], .heir = heir->slot, .heir_pid = heir->pid}
+                         : (struct ledger_gift){.fd = ends[1], .heir = later->slot};
+    if (heir != NULL) {
+        tend_take(heir, ends[1]);
+    }
+    return ends[0];
+}
+
 /* True if nothing is left in the socket, and nobody will put anything into it. */
 static bool is_received(int fd)
 {

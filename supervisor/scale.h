@@ -17,4 +17,8 @@ void scale_add(struct supervisor *s);
  * ones serve in their place: true if one of those is on its way out now. Call in every turn of the loop. */
 bool scale_turn(struct supervisor *s);
 
+/* The supervisor itself has connections to give: the socket for their parcels, which the caller closes. A worker is
+ * told to take them, now or when it serves. -1: there is none. */
+int scale_open_gift(struct supervisor *s);
+
 #endif

@@ -162,11 +162,17 @@ void accept_look(struct worker *w)
 void accept_finish(struct worker *w)
 {
     for (size_t i = 0; i < w->birth.listeners_count; i++) {
-        int listener = w->birth.listener_fds[i];
-        while (w->rest_until_ms == 0 && accept_has_room(w) && accept_one(w, listener)) {
+        while (w->rest_until_ms == 0 && accept_has_room(w) && accept_one(w, w->birth.listener_fds[i])) {
         }
-        worker_watch(w, listener, EPOLL_CTL_DEL, 0);
-        close(listener);
+    }
+    accept_leave(w);
+}
+
+void accept_leave(struct worker *w)
+{
+    for (size_t i = 0; i < w->birth.listeners_count; i++) {
+        worker_watch(w, w->birth.listener_fds[i], EPOLL_CTL_DEL, 0);
+        close(w->birth.listener_fds[i]);
     }
     w->birth.listeners_count = 0;
     w->rest_until_ms = 0;

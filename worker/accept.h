@@ -24,7 +24,10 @@ void accept_resume(struct worker *w);
  * room. Call it once a turn. */
 void accept_look(struct worker *w);
 
-/* Stop for good: take what waits already, then close the listeners here. */
+/* Stop for good: take what waits already, then leave. */
 void accept_finish(struct worker *w);
+
+/* Close the listeners here: others accept, and when they stop, nobody must be let in any more. */
+void accept_leave(struct worker *w);
 
 #endif

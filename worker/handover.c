@@ -29,10 +29,7 @@ void handover_give(struct worker *w, int channel)
         close(w->giving_fd);
     }
     w->giving_fd = channel;
-    if (w->accepting) {
-        accept_pause(w);
-    }
-    w->rest_until_ms = 0;
+    accept_leave(w);
     log_info("surplus: handing over %u connections", w->cell.header->connections);
 }
 

@@ -222,3 +222,21 @@ def test_what_is_under_way_has_stop_timeout_and_then_a_graceful_stop(make_own):
         assert 4 <= time.monotonic() - begun < 4 + harness.PATIENCE_S
         with pytest.raises((harness.Closed, ConnectionResetError)):
             endless.take(64 << 20)
+
+
+def test_a_listener_that_goes_is_gone_though_an_old_worker_finishes_what_it_has(make_own):
+    """The old one held the socket for as long as a slow client kept it: who connected there waited for nobody."""
+    server = make_own(workers=1)
+    goes = harness.free_address()
+    server.listeners.append(harness.host_port(goes))
+    server.write_config()
+    assert server.verb("reload").returncode == 0
+    with begin_download(server):
+        server.listeners.pop()
+        server.write_config()
+        server.upgrade(OTHER)
+        restart(server)
+        assert by_state(server, "giving")
+        with pytest.raises(ConnectionRefusedError):
+            harness.Client(goes, seconds=3)
+    wait_renewed(server, 3, 1)

@@ -40,6 +40,12 @@ def another_address():
     return "{}:{}".format(*harness.free_address())
 
 
+def add(server, address):
+    server.listeners.append(address)
+    server.write_config()
+    assert f"+ listen {address}" in server.verb("reload").stdout
+
+
 @pytest.mark.parametrize("backlogs", [(100, 2000), (2000, 100)])
 def test_a_changed_backlog_is_the_kernels_too(site, backlogs):
     inode = listening(site.address)["inode"]
@@ -79,8 +85,7 @@ def test_one_that_stays_keeps_its_queue(site):
     """Connections that wait to be accepted while all workers are renewed, and other sockets come and go, are served. The
     old workers are not let near them any more: all that is left of them when the new ones begin is the socket's queue."""
     goes, comes = another_address(), another_address()
-    site.listeners.append(goes)
-    assert site.reload().returncode == 0
+    add(site, goes)
     pids = [worker["pid"] for worker in site.workers()]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -134,3 +139,58 @@ def test_those_of_an_edition_that_cannot_live_are_given_up(make_server):
     assert {address: listening(address) for address in before} == before
     assert listening(comes) is None
     assert server.get("/").body == b"here"
+
+
+def connect_while_rolling(site, address, change, count=50):
+    """CHANGE() the configuration and reload; who connects to ADDRESS when no worker of the edition before is left to
+    accept there, and asks for something. Returns the clients, when the reload has ended."""
+    pids = [worker["pid"] for worker in site.workers()]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    clients = [harness.Client(address) for _ in range(count)]
+    for client in clients:
+        client.request("/")
+    change()
+    reload = subprocess.Popen(site.command("reload"), stdout=subprocess.DEVNULL)
+    harness.wait_until(lambda: site.status()["supervisor"]["rolling"], site.log)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    assert reload.wait(harness.PATIENCE_S) == 0
+    return clients
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_who_is_queued_on_one_that_goes_is_served(site, kind):
+    """They were let in, and the kernel would reset them with the socket."""
+    goes = another_address() if kind == "tcp" else f"unix:{site.directory}/goes.sock"
+    add(site, goes)
+
+    def change():
+        site.listeners.remove(goes)
+        site.write_config()
+
+    address = goes[len("unix:"):] if kind == "unix" else (goes.split(":")[0], int(goes.split(":")[1]))
+    for client in connect_while_rolling(site, address, change, 400 if kind == "tcp" else 50):
+        assert client.read().body == b"here"
+        assert client.get("/").body == b"here"
+        client.close()
+    with pytest.raises(OSError):
+        harness.Client(address)
+    assert site.status()["lost_connections"] == 0
+
+
+def test_who_is_queued_on_one_that_makes_way_for_a_wider_one_is_served(site):
+    """From 127.x.y.z:port to 0.0.0.0:port: the kernel lets clients in on the narrower one until it is closed."""
+    host, port = harness.free_address()
+    narrow, wide = f"{host}:{port}", f"0.0.0.0:{port}"
+    add(site, narrow)
+
+    def change():
+        site.listeners[-1] = wide
+        site.write_config()
+
+    for client in connect_while_rolling(site, (host, port), change):
+        assert client.read().body == b"here"
+        client.close()
+    with harness.Client((host, port)) as client:
+        assert client.get("/").body == b"here"
