@@ -10,6 +10,7 @@
 #include "supervisor/change.h"
 #include "supervisor/inherit/log.h"
 #include "supervisor/notify.h"
+#include "supervisor/rehearsal.h"
 #include "supervisor/restart.h"
 #include "supervisor/roll.h"
 
@@ -17,6 +18,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 enum { STATUS_LINE_BYTES = 400, HEADLINE_BYTES = 128 };
@@ -182,11 +184,33 @@ static void await(struct supervisor *s, enum reload_stage stage, int pipe_fd)
 
 static void compare(struct supervisor *s, int snapshot_fd);
 
+/* Nobody retires for a program before a worker of it has got ready. What is wrong with the configuration, compare says.
+ */
+static void rehearse(struct supervisor *s, int snapshot_fd)
+{
+    char error[SETTINGS_ERROR_BYTES];
+    struct settings *settings = s->reload.verb == CONTROL_RESTART ? settings_parse(snapshot_fd, error) : NULL;
+    if (settings == NULL) {
+        compare(s, snapshot_fd);
+        return;
+    }
+    if (rehearsal_begin(s, s->reload.program_fd, snapshot_fd, settings)) {
+        s->reload.stage = RELOAD_REHEARSING;
+        s->reload.deadline_ms = clock_now().ms + settings->ready_timeout_ms;
+        s->reload.snapshot_fd = snapshot_fd;
+        watch_add(s, s->reload.rehearsal.control_fd, EPOLLIN, WATCH_RELOAD, 0);
+    } else {
+        refuse(s, strerror(errno));
+        close_fd(&snapshot_fd);
+    }
+    settings_free(settings);
+}
+
 static void read_config(struct supervisor *s)
 {
     struct ledger *ledger = s->ledger;
     if (ledger->config_is_text) {
-        compare(s, fcntl(ledger->present.snapshot_fd, F_DUPFD_CLOEXEC, 3));
+        rehearse(s, fcntl(ledger->present.snapshot_fd, F_DUPFD_CLOEXEC, 3));
         return;
     }
     if (snapshot_begin(&s->reload.taking, ledger->config_path, NULL) != 0) {
@@ -368,8 +392,27 @@ static void hear_snapshot(struct supervisor *s)
     watch_stop(s, s->reload.taking.pipe_fd);
     int fd = snapshot_finish(&s->reload.taking, error);
     if (fd >= 0) {
-        compare(s, fd);
+        rehearse(s, fd);
     } else {
+        refuse(s, error);
+    }
+}
+
+static void hear_rehearsal(struct supervisor *s)
+{
+    char error[REHEARSAL_ERROR_BYTES];
+    bool late = clock_now().ms >= s->reload.deadline_ms;
+    enum rehearsal_outcome outcome = rehearsal_hear(s, late, error);
+    if (outcome == REHEARSAL_WAITS) {
+        return;
+    }
+    rehearsal_end(s);
+    if (outcome == REHEARSAL_READY) {
+        int snapshot_fd = s->reload.snapshot_fd;
+        s->reload.snapshot_fd = -1;
+        compare(s, snapshot_fd);
+    } else {
+        close_fd(&s->reload.snapshot_fd);
         refuse(s, error);
     }
 }
@@ -385,6 +428,9 @@ void reload_hear(struct supervisor *s)
     case RELOAD_READING:
         hear_snapshot(s);
         return;
+    case RELOAD_REHEARSING:
+        hear_rehearsal(s);
+        return;
     }
 }
 
@@ -392,10 +438,11 @@ bool reload_reaps(struct supervisor *s, pid_t pid)
 {
     bool checks = s->reload.stage == RELOAD_CHECKING && s->reload.check.pid == pid;
     bool reads = s->reload.stage == RELOAD_READING && s->reload.taking.pid == pid;
-    if (checks || reads) {
+    bool rehearses = s->reload.stage == RELOAD_REHEARSING && s->reload.rehearsal.pid == pid;
+    if (checks || reads || rehearses) {
         reload_hear(s);
     }
-    return checks || reads;
+    return checks || reads || rehearses;
 }
 
 void reload_clock(struct supervisor *s)
@@ -414,6 +461,9 @@ static void drop_helper(struct supervisor *s)
     } else if (s->reload.stage == RELOAD_READING) {
         int fd = snapshot_finish(&s->reload.taking, error);
         close_fd(&fd);
+    } else if (s->reload.stage == RELOAD_REHEARSING) {
+        rehearsal_end(s);
+        close_fd(&s->reload.snapshot_fd);
     }
     close_fd(&s->reload.program_fd);
     s->reload.stage = RELOAD_NOT;

@@ -343,7 +343,7 @@ static struct supervisor *supervisor_new(void)
     }
     s->ledger_fd = s->epoll_fd = s->signal_fd = s->ready_fd = -1;
     s->keepers_fds[0] = s->keepers_fds[1] = -1;
-    s->reload.program_fd = -1;
+    s->reload.program_fd = s->reload.snapshot_fd = -1;
     for (size_t i = 0; i < WORKERS_MAX; i++) {
         s->cells[i].fd = -1;
     }

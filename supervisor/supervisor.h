@@ -36,8 +36,13 @@ struct stranger {
 /* What a reload or restart has got to before it rolls. */
 enum reload_stage {
     RELOAD_NOT,
-    RELOAD_CHECKING, /* the programs on disk, before a restart */
-    RELOAD_READING,  /* the configuration: a snapshot is being taken */
+    RELOAD_CHECKING,   /* the programs on disk, before a restart */
+    RELOAD_READING,    /* the configuration: a snapshot is being taken */
+    RELOAD_REHEARSING, /* a worker of a restart's program has to get ready, for nobody yet */
+};
+struct rehearsal {
+    pid_t pid; /* of its worker; -1: there is none */
+    int control_fd, keeper_fd;
 };
 struct reload {
     enum reload_stage stage;
@@ -45,6 +50,8 @@ struct reload {
     bool renews; /* the same configuration once more, for new sockets */
     struct snapshot_taking taking;
     struct program_check check;
+    struct rehearsal rehearsal;
+    int snapshot_fd;      /* REHEARSING: the configuration that was read */
     int program_fd;       /* a restart's new worker program, else -1 */
     uint64_t deadline_ms; /* of the stage */
 };

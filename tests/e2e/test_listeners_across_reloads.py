@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 import harness
+import impostor
 
 pytestmark = pytest.mark.sanitized
 
@@ -133,7 +134,7 @@ def test_those_of_an_edition_that_cannot_live_are_given_up(make_server):
     before = {address: listening(address) for address in (server.address, goes)}
     server.listeners[-1] = comes
     server.write_config(text=with_backlog(server, 77))
-    harness.replace_program(program.with_name("perdure-worker"), "exec $real --contract", "exit 1")
+    impostor.install(program, "return 1", rehearses=True)
     done = server.verb("restart", config=server.good_path)
     assert done.returncode == 1 and "generation 2 is given up, generation 1 serves on" in done.stderr, done
     assert {address: listening(address) for address in before} == before

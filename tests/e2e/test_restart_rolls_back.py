@@ -10,25 +10,9 @@ import pytest
 
 import crashing_supervisor
 import harness
+import impostor
 
 STORM = {"keepalive": 12, "close": 8, "idle": 50, "download": 2, "pipeline": 4}
-
-# A worker program that says it can take over, and then does something else.
-IMPOSTOR = """
-#include <signal.h>
-#include <stdio.h>
-#include <unistd.h>
-int main(int argc, char **argv)
-{
-    (void)argv;
-    if (argc == 2) {
-        puts("%s");
-        return 0;
-    }
-    %s;
-}
-"""
-
 
 @pytest.fixture
 def replaceable(make_server):
@@ -66,15 +50,6 @@ def replace(server, name, source):
     fresh.rename(server.program.parent / name)
 
 
-def install_impostor(server, deed):
-    contract = subprocess.run([str(harness.BUILD / "perdure-worker"), "--contract"], capture_output=True, text=True,
-                              check=True).stdout.strip()
-    source = server.directory / "impostor.c"
-    source.write_text(IMPOSTOR % (contract, deed))
-    subprocess.run(["gcc", "-o", server.directory / "impostor", source], check=True)
-    replace(server, "perdure-worker", server.directory / "impostor")
-
-
 def assert_refused(server, reason):
     done = verb(server, "restart")
     assert done.returncode == 1, done.stdout + done.stderr
@@ -83,14 +58,36 @@ def assert_refused(server, reason):
     return done
 
 
-@pytest.mark.parametrize("deed, reason", [
+DEEDS = pytest.mark.parametrize("deed, reason", [
     ("raise(SIGABRT)", "died before it was ready: signal 6 (SIGABRT)"),
     ("return 3", "died before it was ready: exit 3"),
     ("for (;;) pause()", "was not ready within ready_timeout"),
 ], ids=["crashes at start", "exits at start", "never reports ready"])
-def test_a_worker_program_that_cannot_get_ready(replaceable, deed, reason):
-    install_impostor(replaceable, deed)
-    assert_refused(replaceable, reason)
+
+
+@DEEDS
+def test_a_worker_program_that_cannot_get_ready_is_not_tried_on_clients(replaceable, deed, reason):
+    """It is seen at the rehearsal: the workers are those from before, and so is the supervisor's image."""
+    before, images = [worker["pid"] for worker in replaceable.workers()], replaceable.status()["supervisor"]["images"]
+    impostor.install(replaceable.program, deed)
+    done = assert_refused(replaceable, reason)
+    assert "a worker of the new program " in done.stderr
+    assert [worker["pid"] for worker in replaceable.workers()] == before
+    assert replaceable.status()["supervisor"]["images"] == images
+    harness.wait_until(lambda: len(of_workers(replaceable)) == 2 * len(before), lambda: of_workers(replaceable))
+
+
+@DEEDS
+def test_a_worker_program_that_cannot_get_ready_after_its_rehearsal(replaceable, deed, reason):
+    impostor.install(replaceable.program, deed, rehearses=True)
+    done = assert_refused(replaceable, reason)
+    assert "generation 2 is given up, generation 1 serves on" in done.stderr
+
+
+def of_workers(server):
+    """The processes of workers and their keepers."""
+    return {pid: words for pid, words in harness.processes_of(server.directory, server.token).items()
+            if words.startswith(("perdure: worker", "perdure: keeper ")) and "supervisor" not in words}
 
 
 def test_a_worker_program_that_cannot_be_executed(replaceable):
@@ -180,6 +177,6 @@ def test_a_supervisor_program_that_dies_again_and_again_after_the_restart_was_ac
 def test_with_the_workers_program_the_supervisors_is_put_back_too(replaceable):
     former = program_of(replaceable.supervisor_pid())
     replace(replaceable, "perdure", harness.BUILD / "perdure")
-    install_impostor(replaceable, "raise(SIGABRT)")
+    impostor.install(replaceable.program, "raise(SIGABRT)", rehearses=True)
     assert_refused(replaceable, "died before it was ready")
     assert_former_program(replaceable, former, "died before it was ready")
