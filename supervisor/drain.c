@@ -49,7 +49,7 @@ static void empty(const struct listener *listener, void *context)
 {
     struct draining *draining = context;
     unsigned before = draining->given;
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof peer;
     for (;;) {
         int connection = accept4(listener->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
