@@ -1,4 +1,4 @@
-"""A supervisor program that is as good as any, but crashes some time after each of its images began."""
+"""crashing_supervisor.py — a supervisor program that is as good as any, but crashes some time after each of its images began."""
 import shutil
 import subprocess
 

@@ -1,4 +1,4 @@
-"""A worker program that is none: it says that it can take over, and then does something else."""
+"""impostor.py — a worker program that is none: it says that it can take over, and then does something else."""
 import shutil
 import subprocess
 
