@@ -89,9 +89,14 @@ static void make_epoll_set(struct worker *w)
 
 static void open_cell(struct worker *w)
 {
+    int fd = w->birth.cell_fd;
     bool is_new = w->birth.cause == BIRTH_FRESH;
-    if ((is_new ? cell_lay_out(&w->cell, w->birth.cell_fd) : cell_map(&w->cell, w->birth.cell_fd, 0)) != 0) {
+    bool was_sick = false;
+    if ((is_new ? cell_lay_out(&w->cell, fd) : cell_adopt(&w->cell, fd, &was_sick)) != 0) {
         cannot(w, errno == EPROTO ? "the cell has another layout" : strerror(errno));
+    }
+    if (was_sick) {
+        log_warn("adopting: the cell's header does not say what the cell is like: put right, by the cell's size");
     }
     desks_open(&w->desks, &w->cell);
     w->unverified = calloc(w->cell.slots_count / 8 + 1, 1);

@@ -58,38 +58,22 @@ static void find_parts(struct cell *cell, char *base)
     cell->desks = base + desks_at(cell->slots_count);
 }
 
-static bool header_is_ours(const struct cell_header *header)
-{
-    return header->magic == CELL_MAGIC && header->layout == CELL_LAYOUT && header->slot_bytes == sizeof(struct slot) &&
-           header->desk_bytes == cell_desk_stride();
-}
-
-/* How many slots the cell on FD says to have, provided that its size agrees; 0 if not. */
-static uint32_t slots_by_header(int fd)
-{
-    struct cell_header header;
-    if (pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header || !header_is_ours(&header)) {
-        return 0;
-    }
-    return header.slots;
-}
-
-int cell_map(struct cell *cell, int fd, uint32_t slots)
+/* Map the cell on FD, whose size must be that of one of SLOTS slots. */
+static int map(struct cell *cell, int fd, uint32_t slots)
 {
     struct stat facts;
-    uint32_t count = slots != 0 ? slots : slots_by_header(fd);
     if (fstat(fd, &facts) != 0) {
         return -1;
     }
-    if (count == 0 || (uint64_t)facts.st_size != cell_bytes(count)) {
+    if (slots == 0 || (uint64_t)facts.st_size != cell_bytes(slots)) {
         errno = EPROTO;
         return -1;
     }
-    char *base = mmap(NULL, cell_bytes(count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    char *base = mmap(NULL, cell_bytes(slots), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (base == MAP_FAILED) {
         return -1;
     }
-    *cell = (struct cell){.fd = fd, .bytes = cell_bytes(count), .slots_count = count};
+    *cell = (struct cell){.fd = fd, .bytes = cell_bytes(slots), .slots_count = slots};
     find_parts(cell, base);
     return 0;
 }
@@ -135,15 +119,20 @@ int cell_look(struct cell *cell, int fd)
     return 0;
 }
 
-static void fill_header(struct cell_header *header)
+/* What a header says of the cell's form. */
+static void sign_header(struct cell_header *header, uint32_t slots)
 {
+    header->magic = CELL_MAGIC;
     header->layout = CELL_LAYOUT;
+    header->slots = slots;
     header->slot_bytes = sizeof(struct slot);
     header->desk_bytes = (uint32_t)cell_desk_stride();
-    header->in_hand = -1;
-    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
-        header->taking[i] = -1;
-    }
+}
+
+static bool is_signed(const struct cell_header *header, uint32_t slots)
+{
+    return header->magic == CELL_MAGIC && header->layout == CELL_LAYOUT && header->slots == slots &&
+           header->slot_bytes == sizeof(struct slot) && header->desk_bytes == cell_desk_stride();
 }
 
 int cell_lay_out(struct cell *cell, int fd)
@@ -154,10 +143,47 @@ int cell_lay_out(struct cell *cell, int fd)
         return -1;
     }
     if (ftruncate(fd, (off_t)cell_bytes(face.slots)) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SEAL) != 0 ||
-        cell_map(cell, fd, face.slots) != 0) {
+        map(cell, fd, face.slots) != 0) {
         return -1;
     }
-    fill_header(cell->header);
+    sign_header(cell->header, face.slots);
+    cell->header->in_hand = -1;
+    for (size_t i = 0; i < CELL_TAKING_MAX; i++) {
+        cell->header->taking[i] = -1;
+    }
+    return 0;
+}
+
+/* How many slots a cell of our layout and of that size has; 0: none has that size. What rounding up to pages adds is
+ * less than a desk, so it is lost in the division. */
+static uint32_t slots_by_size(uint64_t bytes)
+{
+    uint64_t least = desks_at(0);
+    uint64_t count = bytes > least ? (bytes - least) / (cell_desk_stride() + sizeof(struct slot)) : 0;
+    return count <= UINT32_MAX && cell_bytes((uint32_t)count) == bytes ? (uint32_t)count : 0;
+}
+
+/* True if the size is also that of the cell that the header tells of, and it tells of one with other slots or desks. */
+static bool is_of_another_form(const struct cell_header *header, uint64_t bytes)
+{
+    uint64_t said = CELL_HEADER_BYTES + page_round((size_t)header->slots * header->slot_bytes) + CELL_LOG_BYTES +
+                    (uint64_t)header->slots * header->desk_bytes;
+    return said == bytes && (header->slot_bytes != sizeof(struct slot) || header->desk_bytes != cell_desk_stride());
+}
+
+int cell_adopt(struct cell *cell, int fd, bool *was_sick)
+{
+    struct stat facts;
+    if (fstat(fd, &facts) != 0 || map(cell, fd, slots_by_size((uint64_t)facts.st_size)) != 0) {
+        return -1;
+    }
+    if (is_of_another_form(cell->header, cell->bytes)) {
+        cell_unmap(cell);
+        errno = EPROTO;
+        return -1;
+    }
+    *was_sick = !is_signed(cell->header, cell->slots_count);
+    sign_header(cell->header, cell->slots_count);
     return 0;
 }
 

@@ -198,9 +198,6 @@ struct cell {
 
 /* ---- for both ---- */
 
-/* Map the whole cell on FD, whose size must be that of a cell of SLOTS slots (0: take the header's word, then checked
- * against the real size). Returns 0, or -1 with errno (EPROTO: it is not a cell of this layout). */
-int cell_map(struct cell *cell, int fd, uint32_t slots);
 void cell_unmap(struct cell *cell);
 
 /* Desk NUMBER, or NULL if there is none of that number. */
@@ -215,6 +212,13 @@ size_t cell_desk_stride(void);
  * errno.
  */
 int cell_lay_out(struct cell *cell, int fd);
+
+/* ---- for a successor ---- */
+
+/* Map the whole cell on FD, which a predecessor of our layout left: that it is of ours, the supervisor knows, and the
+ * size, which is sealed, agrees. The header's words about it may be scribbled over; they are put right, and *was_sick
+ * tells of it. Returns 0, or -1 with errno (EPROTO: its size is not that of a cell of this layout). */
+int cell_adopt(struct cell *cell, int fd, bool *was_sick);
 
 /* ---- for the supervisor ---- */
 

@@ -33,7 +33,8 @@ static void a_cell_is_found_again_by_its_descriptor(void **state)
     (void)state;
     struct cell cell = make_cell();
     struct cell again;
-    assert_int_equal(cell_map(&again, cell.fd, 0), 0);
+    bool was_sick;
+    assert_int_equal(cell_adopt(&again, cell.fd, &was_sick), 0);
     assert_int_equal(again.slots_count, SLOTS);
     cell.slots[SLOTS - 1].serial = 7;
     assert_int_equal(again.slots[SLOTS - 1].serial, 7);
@@ -55,20 +56,68 @@ static void nobody_can_resize_a_cell_under_its_reader(void **state)
     destroy_cell(&cell);
 }
 
-static void another_layout_or_size_is_refused(void **state)
+/* A header that a dying worker scribbled over kept every successor from its cell, for good. */
+static void a_header_that_is_scribbled_over_is_put_right_by_the_cells_size(void **state)
+{
+    (void)state;
+    struct cell cell = make_cell();
+    struct cell again;
+    bool was_sick;
+    uint32_t *const words[] = {&cell.header->magic, &cell.header->layout, &cell.header->slots, &cell.header->slot_bytes,
+                               &cell.header->desk_bytes};
+    const uint32_t scribbles[] = {0, 1, 2 * SLOTS, UINT32_MAX};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        for (size_t j = 0; j < sizeof scribbles / sizeof scribbles[0]; j++) {
+            uint32_t right = *words[i];
+            *words[i] = scribbles[j];
+            assert_int_equal(cell_adopt(&again, cell.fd, &was_sick), 0);
+            assert_true(was_sick);
+            assert_int_equal(again.slots_count, SLOTS);
+            assert_int_equal(*words[i], right);
+            cell_unmap(&again);
+        }
+    }
+    assert_int_equal(cell_adopt(&again, cell.fd, &was_sick), 0);
+    assert_false(was_sick);
+    cell_unmap(&again);
+    destroy_cell(&cell);
+}
+
+static int make_sized(uint32_t slots, uint64_t bytes)
+{
+    int fd = cell_create(slots);
+    assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+    return fd;
+}
+
+static void a_size_that_no_cell_of_ours_has_is_refused(void **state)
 {
     (void)state;
     struct cell cell = make_cell();
     struct cell other;
-    cell.header->layout = CELL_LAYOUT + 1;
-    assert_int_equal(cell_map(&other, cell.fd, 0), -1);
+    bool was_sick;
+    const uint64_t sizes[] = {CELL_HEADER_BYTES, cell.bytes - 4096, cell.bytes + 4096, cell.bytes + SLOTS * 4096};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        int fd = make_sized(SLOTS, sizes[i]);
+        assert_int_equal(cell_adopt(&other, fd, &was_sick), -1);
+        assert_int_equal(errno, EPROTO);
+        close(fd);
+    }
+    destroy_cell(&cell);
+}
+
+/* Twice as large desks, half as many of them: by chance that can be as large as one of ours. */
+static void a_size_of_ours_by_chance_is_refused_if_the_header_explains_it_otherwise(void **state)
+{
+    (void)state;
+    struct cell cell = make_cell();
+    struct cell other;
+    bool was_sick;
+    cell.header->slots = 1;
+    cell.header->slot_bytes = 4096;
+    cell.header->desk_bytes = (uint32_t)(cell.bytes - CELL_HEADER_BYTES - 4096 - CELL_LOG_BYTES);
+    assert_int_equal(cell_adopt(&other, cell.fd, &was_sick), -1);
     assert_int_equal(errno, EPROTO);
-    cell.header->layout = CELL_LAYOUT;
-    cell.header->slots = SLOTS * 2;
-    assert_int_equal(cell_map(&other, cell.fd, 0), -1);
-    assert_int_equal(errno, EPROTO);
-    assert_int_equal(cell_map(&other, cell.fd, SLOTS), 0); /* who knows the count asks nobody */
-    cell_unmap(&other);
     destroy_cell(&cell);
 }
 
@@ -78,10 +127,11 @@ static void the_face_is_read_whatever_the_layout(void **state)
     struct cell face;
     struct cell cell;
     char line[64];
+    bool was_sick;
     int fd = cell_create(SLOTS);
     assert_int_equal(cell_look(&face, fd), 0);
     assert_int_equal(cell_layout(&face), 0);
-    assert_int_equal(cell_map(&cell, fd, 0), -1); /* nobody has laid it out yet */
+    assert_int_equal(cell_adopt(&cell, fd, &was_sick), -1); /* nobody has laid it out yet */
     assert_int_equal(cell_lay_out(&cell, fd), 0);
     assert_int_equal(cell_layout(&face), CELL_LAYOUT);
     cell.header->layout = CELL_LAYOUT + 1;
@@ -154,7 +204,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cell_is_found_again_by_its_descriptor),
         cmocka_unit_test(nobody_can_resize_a_cell_under_its_reader),
-        cmocka_unit_test(another_layout_or_size_is_refused),
+        cmocka_unit_test(a_header_that_is_scribbled_over_is_put_right_by_the_cells_size),
+        cmocka_unit_test(a_size_that_no_cell_of_ours_has_is_refused),
+        cmocka_unit_test(a_size_of_ours_by_chance_is_refused_if_the_header_explains_it_otherwise),
         cmocka_unit_test(the_face_is_read_whatever_the_layout),
         cmocka_unit_test(what_could_shrink_under_its_reader_is_not_looked_at),
         cmocka_unit_test(the_request_in_hand_is_told),

@@ -1,0 +1,66 @@
+"""A cell that a dying worker scribbled over: its successor drops what does not add up, at once, and serves the rest.
+
+The worker is stopped first, so that it is the successor that meets the scribbles.
+"""
+import contextlib
+import os
+import random
+import signal
+import subprocess
+
+import pytest
+
+import harness
+
+pytestmark = [pytest.mark.skipif(not harness.IS_ROOT, reason="opens a worker's cell"), pytest.mark.sanitized]
+
+FIELDS = ["magic", "layout", "slots", "connections", "beat_ms", "counters", "last_words", "slot_bytes", "desk_bytes",
+          "in_hand_at", "receiving", "in_hand", "top", "log_from", "log_state", "taking"]
+CORPUS = "/999.bin"
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory):
+    """Where each field of the header is, and its size; and where the slots are, and a slot's size."""
+    place = tmp_path_factory.mktemp("layout")
+    lines = "".join(f'printf("%zu %zu\\n", offsetof(struct cell_header, {name}), '
+                    f"sizeof(((struct cell_header *)0)->{name}));\n" for name in FIELDS)
+    lines += 'printf("%d %zu\\n", CELL_HEADER_BYTES, sizeof(struct slot));\n'
+    (place / "layout.c").write_text('#include "supervisor/inherit/cell.h"\n#include <stdio.h>\n'
+                                    "int main(void) {\n" + lines + "return 0; }\n")
+    subprocess.run(["gcc", "-D_GNU_SOURCE", "-I", harness.REPOSITORY, "-o", place / "layout", place / "layout.c"], check=True)
+    said = subprocess.run([place / "layout"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return {name: tuple(map(int, line.split())) for name, line in zip(FIELDS + ["slot"], said)}
+
+
+@contextlib.contextmanager
+def stopped_with_cell(pid):
+    """Worker PID makes no step from here on; yields a writer of (offset, bytes) into its cell."""
+    os.kill(pid, signal.SIGSTOP)
+    harness.wait_until(lambda: harness.proc_status(pid)["State"][0] in "Tt", f"{pid} does not stop")
+    fd = next(fd for fd in harness.open_descriptors(pid)
+              if "memfd:perdure-cell" in os.readlink(f"/proc/{pid}/fd/{fd}"))
+    with open(f"/proc/{pid}/fd/{fd}", "r+b", buffering=0) as cell:
+        yield lambda at, data: os.pwrite(cell.fileno(), data, at)
+
+
+def scribble_and_kill(server, writes):
+    pid = server.wait_serving()[0]["pid"]
+    with stopped_with_cell(pid) as write:
+        for at, data in writes:
+            write(at, data)
+    os.kill(pid, signal.SIGKILL)
+    server.wait_succeeded(0, pid)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_word_of_the_header_costs_a_connection_or_a_successor(loaded_server, layout, field):
+    """One word of five kept every successor from its cell, for good: clients waited, until an operator came."""
+    server = loaded_server(workers=1)
+    at, size = layout[field]
+    with server.connect() as kept:
+        for value in (bytes(size), b"\xff" * size, random.Random(field).randbytes(size)):
+            scribble_and_kill(server, [(at, value)])
+            assert kept.get(CORPUS).status == 200
+            assert server.get(CORPUS).status == 200
+    assert server.successions()["kill"] == 3, "a successor died of it"
