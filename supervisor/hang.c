@@ -25,10 +25,12 @@ static bool makes_turns(const struct supervisor *s, const struct worker *w)
            w->state != WORKER_STARTING;
 }
 
-/* A successor inherits the heartbeat of a predecessor that hung. */
+/* A successor inherits the heartbeat of a predecessor that hung. One that is still to come is no sign of life: somebody
+ * scribbled it there. The clock is asked after it, so that a beat of this very moment is not taken for such a one. */
 static uint64_t last_beat(const struct supervisor *s, const struct worker *w)
 {
-    return later(cell_beat_ms(&s->cells[w->slot]), w->ready_ms);
+    uint64_t beat_ms = cell_beat_ms(&s->cells[w->slot]);
+    return later(beat_ms <= clock_now().ms ? beat_ms : 0, w->ready_ms);
 }
 
 bool hang_is_overdue(const struct supervisor *s, uint64_t now_ms, uint64_t grace_ms)

@@ -64,3 +64,16 @@ def test_no_word_of_the_header_costs_a_connection_or_a_successor(loaded_server, 
             assert kept.get(CORPUS).status == 200
             assert server.get(CORPUS).status == 200
     assert server.successions()["kill"] == 3, "a successor died of it"
+
+
+def test_a_worker_that_scribbles_over_its_heartbeat_and_hangs_is_noticed(loaded_server, layout):
+    """A beat that is still to come was taken for a sign of life, for as long as it was to come."""
+    server = loaded_server(workers=1, hang_timeout="200ms")
+    pid = server.wait_serving()[0]["pid"]
+    with server.connect() as client:
+        assert client.get(CORPUS).status == 200
+        with stopped_with_cell(pid) as write:
+            write(layout["beat_ms"][0], b"\xff" * 7 + b"\x7f")
+        server.wait_succeeded(0, pid)
+        assert client.get(CORPUS).status == 200
+    assert server.successions()["hang"] == 1
