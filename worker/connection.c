@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* ---- facts ---- */
@@ -177,11 +178,21 @@ static void count_end(struct cell_counters *counters, enum end why)
     }
 }
 
-/* While a predecessor's keeper holds FD, close() would neither tell the client nor leave the epoll set. */
-static void close_everywhere(struct worker *w, int fd)
+static bool is_listening(int fd)
 {
-    if (!w->alone) {
+    int listens = 0;
+    socklen_t length = sizeof listens;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && listens != 0;
+}
+
+/* While a predecessor's keeper holds FD, close() would neither tell the client nor leave the epoll set. A sick slot may
+ * bear the number that a listener had with our predecessor: to shut that down would be everybody's end. */
+static void close_everywhere(struct worker *w, int fd, enum end why)
+{
+    if (!w->alone && !is_listening(fd)) {
         shutdown(fd, SHUT_RDWR);
+    }
+    if (why == END_SICK || !w->alone) {
         worker_watch(w, fd, EPOLL_CTL_DEL, 0);
     }
     close(fd);
@@ -199,7 +210,7 @@ void connection_end(struct worker *w, struct connection *c, enum end why)
     connection_publish(c);
     /* A sick slot may bear the number of a descriptor that is not a connection at all. */
     if (!worker_owns(w, c->fd)) {
-        close_everywhere(w, c->fd);
+        close_everywhere(w, c->fd, why);
     }
     if (file_fd >= 0) {
         file_cache_release(w->responder, file_fd);
@@ -261,7 +272,7 @@ bool connection_verify(const struct worker *w, struct connection *c)
     }
     if ((c->at.flags & SLOT_UNIX) != 0) {
         /* No count to ask: what was published holds, unless the connection was in mid-step. */
-        return c->fd != w->was_in_hand || c->at.stage == STAGE_IDLE;
+        return (c->fd != w->was_in_hand || c->at.stage == STAGE_IDLE) && !is_listening(c->fd);
     }
     struct testimony testimony;
     if (!witness_ask(c->fd, &testimony)) {

@@ -205,10 +205,27 @@ static bool adopt_slot(struct worker *w, int fd)
     return true;
 }
 
+/* A slot that bears the number of the file from which FD's response is sent speaks of no connection; and to close that
+ * number for it would cost FD's client the rest. */
+static void spare_file(struct worker *w, int fd)
+{
+    const struct slot *slot = &w->cell.slots[fd];
+    const struct slot_record *record = &slot->record[slot->current & 1];
+    const struct desk *desk = record->stage == STAGE_RESPOND ? cell_desk(&w->cell, record->desk) : NULL;
+    int file = desk != NULL ? desk->record[slot->current & 1].file_fd : -1;
+    if (file >= 0 && (uint32_t)file <= last_slot(w) && !slot_is_free(w, file) && is_file(file)) {
+        log_warn("connection %d: dropped: it is a file", file);
+        clear_slot(w, file);
+    }
+}
+
 static void adopt_slots(struct worker *w, struct succession *succession)
 {
     /* First of all the count: connection_end counts down from it. */
     uint32_t found = 0;
+    for (uint32_t fd = 0; fd <= last_slot(w); fd++) {
+        spare_file(w, (int)fd);
+    }
     for (uint32_t fd = 0; fd <= last_slot(w); fd++) {
         const struct slot *slot = &w->cell.slots[fd];
         if (is_done_with(w, (int)fd)) {

@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.skipif(not harness.IS_ROOT, reason="opens a worker's c
 
 FIELDS = ["magic", "layout", "slots", "connections", "beat_ms", "counters", "last_words", "slot_bytes", "desk_bytes",
           "in_hand_at", "receiving", "in_hand", "top", "log_from", "log_state", "taking"]
+ROUNDS = 40
 CORPUS = "/999.bin"
 
 
@@ -77,3 +78,38 @@ def test_a_worker_that_scribbles_over_its_heartbeat_and_hangs_is_noticed(loaded_
         server.wait_succeeded(0, pid)
         assert client.get(CORPUS).status == 200
     assert server.successions()["hang"] == 1
+
+
+def in_every_stage(server):
+    """Connections in the middle of each thing that a connection can be in the middle of."""
+    clients = [server.connect(receive_buffer=4096) for _ in range(7)]
+    clients[0].get(CORPUS)
+    clients[1].send("GET /1.bin HTTP/1.1\r\nHo")
+    clients[2].send("GET /1.bin HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
+    clients[3].send("GET /1.bin HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab")
+    clients[4].request("/large.dat")
+    clients[5].request("/large.dat", "Range: bytes=1-2000000, 3000000-5000000, 6000000-")
+    clients[6].get("/1.bin", "Connection: close")
+    for client in clients[4:6]:
+        assert client.wait_readable(harness.PATIENCE_S)
+    return clients
+
+
+def test_random_scribbles_over_a_slot_cost_no_other_connection(loaded_server, layout):
+    """Nor does anything that a slot says make its successor die, or never come to an end."""
+    server = loaded_server(workers=1)
+    chance = random.Random(3)
+    slots_at, slot_bytes = layout["slot"]
+    with server.connect() as kept:
+        assert kept.get(CORPUS).status == 200
+        last = max(map(int, harness.open_descriptors(server.wait_serving()[0]["pid"])))  # KEPT's, or its file's
+        for number in range(ROUNDS):
+            clients = in_every_stage(server)
+            writes = [(slots_at + fd * slot_bytes + 4 * chance.randrange(slot_bytes // 4),
+                       chance.randrange(1 << chance.choice((3, 8, 32))).to_bytes(4, "little"))
+                      for fd in chance.choices(range(last + 1, last + 12), k=6)]
+            scribble_and_kill(server, writes)
+            assert kept.get(CORPUS).status == 200, f"round {number}: {writes}"
+            for client in clients:
+                client.reset()
+    assert server.successions() == {"crash": 0, "kill": ROUNDS, "hang": 0, "reload": 0, "upgrade": 0}

@@ -5,7 +5,7 @@
 
 #include "worker/worker.h"
 
-enum { FIXTURE_LIVES = 16 };
+enum { FIXTURE_LIVES = 32 };
 
 struct fixture {
     struct worker w;

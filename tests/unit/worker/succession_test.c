@@ -6,6 +6,7 @@
 #include "worker/connection.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -489,6 +490,66 @@ static void an_idle_slot_that_claims_a_desk_does_not_take_it_from_its_owner(void
     close(client[1]);
 }
 
+static void clear(struct fixture *f, int fd)
+{
+    f->w.cell.slots[fd].record[0] = f->w.cell.slots[fd].record[1] = (struct slot_record){.desk = -1};
+}
+
+static int make_listener(void)
+{
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    return listener;
+}
+
+/* The predecessor's numbers of the listeners are open still. A slot that claimed one had it shut down, for everybody.
+ */
+static void a_slot_that_bears_a_listeners_number_does_not_shut_it_down(void **state)
+{
+    struct fixture *f = *state;
+    int everybodys = fcntl(make_listener(), F_DUPFD, (int)f->w.cell.slots_count);
+    for (int stage = STAGE_IDLE; stage < STAGES; stage++) {
+        for (uint8_t flags = 0; flags <= SLOT_UNIX; flags++) {
+            int listener = fcntl(everybodys, F_DUPFD, 0);
+            f->w.cell.slots[listener].record[0] = f->w.cell.slots[listener].record[1] =
+                (struct slot_record){.stage = (uint8_t)stage, .flags = flags, .desk = -1, .deadline_ms = 1};
+            f->w.cell.header->top = (uint32_t)listener;
+            adopt_and_continue(f, BIRTH_KILLED);
+            fixture_turn(f);
+            int listens = 0;
+            socklen_t length = sizeof listens;
+            assert_int_equal(getsockopt(everybodys, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length), 0);
+            assert_int_equal(listens, 1);
+            close(listener);
+            clear(f, listener);
+        }
+    }
+    close(everybodys);
+}
+
+/* That number was closed as one of a connection's, and the next to get it was sent instead of the file. */
+static void a_slot_that_bears_a_response_files_number_does_not_close_it(void **state)
+{
+    struct fixture *f = *state;
+    struct connection c;
+    char *answer = malloc(BIG_BYTES + 4096);
+    int server;
+    int client = fixture_connect(&server);
+    fixture_begin(f, server);
+    say(client, big);
+    size_t have = fixture_serve(f, client, answer, 1000);
+    assert_true(connection_load(&f->w, server, &c));
+    struct slot *sick = &f->w.cell.slots[c.work.file_fd];
+    sick->record[0] = sick->record[1] = (struct slot_record){.stage = STAGE_IDLE, .desk = 1000000};
+    f->w.cell.header->top = (uint32_t)(c.work.file_fd > server ? c.work.file_fd : server);
+    adopt_and_continue(f, BIRTH_KILLED);
+    expect_big(f, client, answer, have);
+    free(answer);
+    close(client);
+}
+
 static void our_own_channels_are_no_givers(void **state)
 {
     struct fixture *f = *state;
@@ -640,6 +701,8 @@ int main(void)
         TEST(a_descriptor_of_our_own_is_never_closed_for_a_slot),
         TEST(a_top_that_is_too_low_costs_nobody_anything),
         TEST(an_idle_slot_that_claims_a_desk_does_not_take_it_from_its_owner),
+        TEST(a_slot_that_bears_a_listeners_number_does_not_shut_it_down),
+        TEST(a_slot_that_bears_a_response_files_number_does_not_close_it),
         TEST(our_own_channels_are_no_givers),
         TEST(a_deadline_in_a_far_future_is_brought_back),
         cmocka_unit_test(a_sick_cell_costs_the_sick_connections_only),
