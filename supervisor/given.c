@@ -64,6 +64,7 @@ static void prepare(int fd, const struct address *address)
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     if (address->storage.ss_family != AF_UNIX) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
     }
 }
 

@@ -113,14 +113,17 @@ static int file_permit(const struct listener *listener, const struct listener *p
 
 /* SO_REUSEADDR: connections in TIME_WAIT do not hold the port. IPV6_V6ONLY: [::] and 0.0.0.0 are two listeners,
  * whatever net.ipv6.bindv6only says. TCP_NODELAY: accepted connections inherit it; a response goes out as one piece
- * anyway, and its last segment shall not wait for an acknowledgement. */
+ * anyway, and its last segment shall not wait for an acknowledgement. SO_OOBINLINE: they inherit that, too; a byte that
+ * its sender calls urgent is one of the stream (RFC 6093 section 6), or recv(2) would leave out what the kernel counts,
+ * and a successor asks the kernel. */
 static int set_options(int fd, int family)
 {
     int on = 1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) {
         return -1;
     }
-    if (family != AF_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) {
+    if (family != AF_UNIX && (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
+                              setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) != 0)) {
         return -1;
     }
     return family == AF_INET6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) : 0;

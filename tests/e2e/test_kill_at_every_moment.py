@@ -5,6 +5,7 @@ Unlike the judge, which does all of it at once, each test here makes sure that t
 import contextlib
 import mmap
 import random
+import socket
 import threading
 
 import pytest
@@ -54,6 +55,19 @@ def killing(server):
         thread.join()
     assert not thread.goes_on()
     assert server.status()["lost_connections"] == 0
+
+
+def test_a_byte_that_is_called_urgent_costs_no_connection(loaded_server):
+    """It was left out of what was read, but not of what the kernel had counted: so a successor dropped the connection."""
+    server = loaded_server(workers=1)
+    with server.connect() as client:
+        client.send("GET /999.bin HTTP/1.1\r\nHost: a\r\nX-Urgent: ")
+        client.socket.send(b"!", socket.MSG_OOB)
+        server.wait_succeeded(0, server.kill_worker(0))
+        client.send("\r\n\r\n")
+        assert client.read().body == (server.root / "999.bin").read_bytes()
+        server.wait_succeeded(0, server.kill_worker(0))
+        assert client.get("/1.bin").status == 200
 
 
 def bodies_of(server, names):
