@@ -553,12 +553,14 @@ static void time_out_request(struct worker *w, struct connection *c)
     connection_step(w, c->fd);
 }
 
-/* True if the client does not have all of its response yet, and may have more time for it. */
+/* True if the client does not have all of its response yet, and may have more time for it. After a reload there may be
+ * none to have: so many times nothing would not come to an end. */
 static bool is_still_taking(const struct worker *w, const struct connection *c)
 {
     int left = 0;
-    return c->at.turns * w->settings->client_close_timeout_ms < w->settings->write_timeout_ms &&
-           c->at.turns < UINT16_MAX && ioctl(c->fd, SIOCOUTQ, &left) == 0 && left > 0;
+    uint64_t once_ms = w->settings->client_close_timeout_ms;
+    return once_ms > 0 && c->at.turns * once_ms < w->settings->write_timeout_ms && c->at.turns < UINT16_MAX &&
+           ioctl(c->fd, SIOCOUTQ, &left) == 0 && left > 0;
 }
 
 /* The client has not closed first; or could not yet, for megabytes may be on their way to it. */

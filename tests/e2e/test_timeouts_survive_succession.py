@@ -71,3 +71,15 @@ def test_a_client_that_lingers_is_cut_off_on_time(make_server):
         assert server.workers()[0]["connections"] == 1
         wait_until(lambda: server.workers()[0]["connections"] == 0, server.log)
         assert 2.5 < time.monotonic() - began < 4.5
+
+
+def test_a_client_that_takes_nothing_is_cut_off_though_a_reload_has_taken_its_time_to_close_first(make_server):
+    """No time at all, however often it was granted anew, never came to write_timeout."""
+    server = make_server(workers=1, client_close_timeout="1m", linger_timeout="1s", write_timeout="2s").start()
+    (server.root / "page").write_bytes(bytes(200_000))
+    with server.connect(receive_buffer=4096) as client:
+        client.request("/page", "Connection: close")
+        assert client.read_head().status == 200
+        wait_until(lambda: server.workers()[0]["requests"] == 1, server.log)  # all of it is with the kernel
+        assert server.reload(client_close_timeout="0s").returncode == 0
+        wait_until(lambda: server.workers()[0]["connections"] == 0, server.log)
