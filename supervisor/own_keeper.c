@@ -7,8 +7,10 @@
 #include "supervisor/image_trial.h"
 #include "supervisor/inherit/contract.h"
 #include "supervisor/inherit/log.h"
+#include "supervisor/inherit/manager.h"
 #include "supervisor/ledger_mend.h"
 #include "supervisor/reap.h"
+#include "supervisor/supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +25,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { RETRY_MS = 100, WAIT_FIRST_MS = 50, WAIT_LONGEST_MS = 5000, FAILURES_MAX = 16, HEIR_PATIENCE_MS = 5000 };
+enum {
+    RETRY_MS = 100,
+    WAIT_FIRST_MS = 50,
+    WAIT_LONGEST_MS = 5000,
+    FAILURES_MAX = 16,
+    HEIR_PATIENCE_MS = 5000,
+    LOOK_MS = 200,
+    STOP_LONGEST_MS = 3600 * 1000
+};
 
 /* What a keeper has to know; a copy of its own. */
 struct keeping {
@@ -138,6 +148,21 @@ static bool rest(const struct keeping *keeping)
     return poll(&channel, 1, wait_ms) <= 0 || !told_to_leave(keeping->channel_fd);
 }
 
+static bool was_stopped(const struct ledger *ledger)
+{
+    char path[PATH_MAX + sizeof "/perdure.lock"];
+    snprintf(path, sizeof path, "%s/perdure.lock", ledger->run_dir);
+    return manager_has_removed(path);
+}
+
+/* The next supervisor is to end what is left, as if it had been asked to. */
+static void note_stop(struct ledger *ledger)
+{
+    log_warn("the service was stopped while it had no supervisor: stopping");
+    ledger->phase = PHASE_STOPPING;
+    ledger->stop_deadline_ms = clock_now().ms + STOP_LONGEST_MS; /* that one knows stop_timeout */
+}
+
 /* A service in the foreground has a manager that starts it anew: wait for that one. True if it has everything now, and
  * is the supervisor that this keeper keeps. */
 static bool bequeath(struct keeping *keeping)
@@ -149,8 +174,8 @@ static bool bequeath(struct keeping *keeping)
         log_warn("no heir can be waited for: %s/keeper.sock: %s", ledger->run_dir, strerror(errno));
     }
     uint64_t end_ms = clock_now().ms + HEIR_PATIENCE_MS;
-    for (uint64_t now = clock_now().ms; door.fd >= 0 && heir == 0 && now < end_ms; now = clock_now().ms) {
-        if (poll(&door, 1, (int)(end_ms - now)) == 1) {
+    while (door.fd >= 0 && heir == 0 && clock_now().ms < end_ms && !was_stopped(ledger)) {
+        if (poll(&door, 1, LOOK_MS) == 1) {
             heir = bequest_give(door.fd, ledger, keeping->ledger_fd);
         }
     }
@@ -182,6 +207,9 @@ static void keep(struct keeping *keeping)
         }
         if (is_replaced(ledger)) {
             return; /* the manager's next process had it all from the manager's store meanwhile */
+        }
+        if (ledger->foreground && was_stopped(ledger)) {
+            note_stop(ledger);
         }
         succeed(keeping);
     }

@@ -8,6 +8,7 @@
 #include "worker/connection.h"
 #include "worker/handover.h"
 #include "worker/orders.h"
+#include "worker/orphan.h"
 
 #include <errno.h>
 #include <string.h>
@@ -107,6 +108,9 @@ static void look_after(struct worker *w)
         sweep_deadlines(w);
     }
     accept_resume(w);
+    if (orphan_is(w) && w->now.ms >= w->accept_look_ms) {
+        orphan_look(w);
+    }
     accept_look(w);
     handover_resume(w);
     if (w->now.ms >= w->trim_at_ms) {

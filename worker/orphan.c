@@ -4,6 +4,7 @@
 
 #include "supervisor/inherit/keeper.h"
 #include "supervisor/inherit/log.h"
+#include "supervisor/inherit/manager.h"
 #include "worker/orders.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -89,6 +91,14 @@ static void stop(struct worker *w)
     orders_begin_stop(w, clock_after(w->now, w->settings->stop_timeout_ms));
 }
 
+static bool was_stopped(const struct worker *w)
+{
+    struct sockaddr_un name = {0};
+    socklen_t length = sizeof name - 1;
+    return w->birth.door_fd >= 0 && getsockname(w->birth.door_fd, (struct sockaddr *)&name, &length) == 0 &&
+           manager_has_removed(name.sun_path);
+}
+
 void orphan_begin(struct worker *w)
 {
     worker_watch(w, w->birth.control_fd, EPOLL_CTL_DEL, 0);
@@ -100,6 +110,15 @@ void orphan_begin(struct worker *w)
     w->orphan_us = clock_now_us();
     log_error("the supervisor and its keeper are gone: %s; perdure start takes over",
               w->stopping ? "stopping as ordered" : "serving on");
+    orphan_look(w);
+}
+
+void orphan_look(struct worker *w)
+{
+    if (!w->stopping && was_stopped(w)) {
+        log_warn("the service was stopped while it had no supervisor: stopping gracefully");
+        stop(w);
+    }
 }
 
 /* ---- was there time for a successor? ---- */

@@ -24,4 +24,7 @@ bool orphan_has_successor(const struct worker *w);
 bool orphan_is(const struct worker *w);
 void orphan_hear(struct worker *w);
 
+/* Has the manager stopped the service meanwhile? Then nobody will come. Call it about once a second. */
+void orphan_look(struct worker *w);
+
 #endif

@@ -151,6 +151,22 @@ def test_main_process_and_keeper_killed_at_once_are_followed_by_another_and_nobo
     machine.assert_nothing_left()
 
 
+@pytest.mark.parametrize("both", [False, True], ids=["main", "main and its keeper"])
+def test_a_stop_that_comes_before_the_next_main_process_has_taken_over_leaves_nothing(machine, both):
+    """Nobody is there to be asked, and systemd ends the one that it has just started. What was left served on, and came
+    back as a service of nobody's after five seconds, or kept the next start from its port."""
+    for _ in range(3):
+        machine.start()
+        supervisor = machine.status()["supervisor"]
+        if both:
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                machine.kill(number, supervisor["keeper_pid"])
+        machine.kill(signal.SIGKILL, supervisor["pid"])
+        machine.systemctl("stop", UNIT)
+        harness.wait_until(lambda: machine.processes(UNIT) == [], lambda: machine.journal(UNIT), systemd.PATIENCE_S)
+        assert machine.state()["ActiveState"] == "inactive"
+
+
 def test_killed_altogether_it_comes_back(machine):
     machine.start()
     main = machine.main_pid()
