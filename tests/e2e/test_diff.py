@@ -92,7 +92,7 @@ def test_an_address_that_cannot_be_bound_is_told(server):
     assert diff(server).returncode == 1
 
 
-def test_our_own_listener_on_all_addresses_is_not_in_the_way(server):
+def test_our_own_listener_on_all_addresses_is_not_in_the_way(own_network, server):
     """A reload gets past it, so diff must not say that it would not."""
     server.listeners = [f"0.0.0.0:{server.port}"]
     server.write_config()

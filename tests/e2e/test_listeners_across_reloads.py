@@ -180,7 +180,7 @@ def test_who_is_queued_on_one_that_goes_is_served(site, kind):
     assert site.status()["lost_connections"] == 0
 
 
-def test_who_is_queued_on_one_that_makes_way_for_a_wider_one_is_served(site):
+def test_who_is_queued_on_one_that_makes_way_for_a_wider_one_is_served(own_network, site):
     """From 127.x.y.z:port to 0.0.0.0:port: the kernel lets clients in on the narrower one until it is closed."""
     host, port = harness.free_address()
     narrow, wide = f"{host}:{port}", f"0.0.0.0:{port}"
