@@ -3,6 +3,7 @@
 #   make            both programs
 #   make check      unit tests, then end-to-end tests
 #   make asan       the same programs and unit tests under ASAN and UBSAN, in build/asan/
+#   make bench      what scripts/bench needs besides both programs
 #   make lint       clang-tidy, cppcheck, mandoc, the map of the code
 #   make install PREFIX=/usr/local DESTDIR=
 #   make clean
@@ -39,7 +40,7 @@ JUDGE      := $(wildcard tests/judge/*.c)
 object     = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BINS := $(patsubst %.c,$(BUILD)/%,$(UNITS))
 
-.PHONY: all check check-unit check-e2e targets layout asan lint install clean judges
+.PHONY: all check check-unit check-e2e targets layout asan lint install clean judges bench
 all: $(BUILD)/perdure $(BUILD)/perdure-worker
 
 $(BUILD)/perdure: $(call object,supervisor/main.c) $(BUILD)/libsupervisor.a $(BUILD)/libinherit.a
@@ -70,9 +71,17 @@ $(BUILD)/judge: $(call object,$(JUDGE))
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 judges: $(BUILD)/judge
 
+# What scripts/bench needs besides the servers: the limit, and a client that asks at a steady rate.
+$(BUILD)/limit: $(call object,tests/bench/limit.c)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+$(BUILD)/pacer: $(call object,tests/bench/pacer.c)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+bench: all $(BUILD)/limit $(BUILD)/pacer
+
 check: check-unit check-e2e
 check-unit: $(UNIT_BINS)
 	@scripts/unit $(UNIT_BINS)
+	@$(PYTEST) -q -p no:cacheprovider tests/bench
 check-e2e: all judges targets layout
 	PERDURE_BUILD=$(abspath $(BUILD)) $(PYTEST) -q tests/e2e
 
