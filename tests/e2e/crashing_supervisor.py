@@ -36,6 +36,7 @@ def install(program, after_ms):
     new = program.with_name("new-perdure")
     shutil.copy2(harness.BUILD / "perdure", new)
     script = program.with_name("script")
-    script.write_text(f'#!/bin/sh\nexport LD_PRELOAD={library}\nexec {new} "$@"\n')
+    first = "verify_asan_link_order=0"  # the sanitizers' library would rather be the first one itself
+    script.write_text(f'#!/bin/sh\nexport LD_PRELOAD={library} ASAN_OPTIONS="$ASAN_OPTIONS:{first}"\nexec {new} "$@"\n')
     script.chmod(0o755)
     script.rename(program)
