@@ -126,6 +126,17 @@ def open_descriptors(pid):
         return []
 
 
+def open_sockets(pid):
+    """Which ones, as the kernel numbers them."""
+    links = set()
+    for descriptor in open_descriptors(pid):
+        try:
+            links.add(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+        except OSError:
+            pass  # closed since
+    return {link for link in links if link.startswith("socket:")}
+
+
 def resident_kib(pid):
     return int(proc_status(pid)["VmRSS"].split()[0])
 
