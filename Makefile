@@ -30,8 +30,9 @@ CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD) -DPERDURE_VERSION='"$(VERSION)"' $(DEFI
 CFLAGS   += -std=gnu11 -g $(OPTIMISE) $(WARNINGS) $(HARDEN)
 LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS   += -lconfuse
-# The worker, being static, has no use for it: of libmnl, Debian has the shared library only.
-SUPERVISOR_LDLIBS := -lmnl
+# The worker is not linked with them: it is static, and of libmnl Debian has the shared library only. libseccomp tells the
+# names of system calls.
+SUPERVISOR_LDLIBS := -lmnl -lseccomp
 
 # A worker's birth is part of the gap after a death, and dynamic linking was a third of a birth. The sanitizers need it.
 WORKER_LDFLAGS := $(if $(findstring -fsanitize,$(OPTIMISE)),,-static-pie)

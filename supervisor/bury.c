@@ -5,7 +5,9 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <seccomp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -67,11 +69,12 @@ void bury(struct supervisor *s, struct worker *w, const struct succession_death 
         .exit_code = death->exit_code,
         .cause = was_ready ? cause : succession_fault(death),
         .oom = death->oom,
+        .refused_call = death->refused_call,
     };
     if (was_ready) {
         note_work(s, w, &record);
     } else if (s->phase != PHASE_ENDING) {
-        char words[64];
+        char words[96];
         bury_words(&record, words, sizeof words);
         log_warn("worker %u gen %u: died before it was ready: %s", w->slot, w->generation, words);
     }
@@ -80,6 +83,17 @@ void bury(struct supervisor *s, struct worker *w, const struct succession_death 
     if (!succeeds_a_dead) {
         w->last_death = record;
     }
+}
+
+void bury_call_name(const struct worker_death *death, char *name, size_t bytes)
+{
+    char *found = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)death->refused_call - 1);
+    if (found != NULL) {
+        snprintf(name, bytes, "%s", found);
+    } else {
+        snprintf(name, bytes, "number %u", death->refused_call - 1);
+    }
+    free(found);
 }
 
 void bury_words(const struct worker_death *death, char *text, size_t bytes)
@@ -91,6 +105,10 @@ void bury_words(const struct worker_death *death, char *text, size_t bytes)
         snprintf(text, bytes, "exit %d", death->exit_code);
     } else if (death->oom) {
         snprintf(text, bytes, "the OOM killer (signal %d)", death->signal);
+    } else if (death->refused_call != 0) {
+        char call[32];
+        bury_call_name(death, call, sizeof call);
+        snprintf(text, bytes, "a system call that the sandbox refused (%s)", call);
     } else if (death->cause == BIRTH_CRASH) {
         snprintf(text, bytes, "crash (SIG%s)", name != NULL ? name : "?");
     } else {
@@ -101,7 +119,7 @@ void bury_words(const struct worker_death *death, char *text, size_t bytes)
 void bury_tell_succession(const struct worker *w)
 {
     const struct worker_death *death = &w->last_death;
-    char words[64];
+    char words[96];
     double gap_ms = (double)w->gap_us / 1000;
     if (w->cause == BIRTH_FRESH) {
         log_info("worker %u gen %u: ready, pid %d", w->slot, w->generation, w->pid);

@@ -16,4 +16,7 @@ void bury_tell_succession(const struct worker *w);
 /* "kill -9 (signal 9)", "crash (SIGSEGV)", "exit 1" into TEXT. */
 void bury_words(const struct worker_death *death, char *text, size_t bytes);
 
+/* The name of the system call that the sandbox ended it for, of which there must be one. */
+void bury_call_name(const struct worker_death *death, char *name, size_t bytes);
+
 #endif

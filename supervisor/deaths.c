@@ -22,6 +22,14 @@
  * which has the very same descriptors, only if that is dead. */
 static void settle_keeper(struct supervisor *s, struct worker *w)
 {
+    if (w->cell_ruined != 0) {
+        log_error("worker %u gen %u: its cell is ruined, and nobody knows what its connections were in the middle of",
+                  w->slot, w->generation);
+        w->cell_ruined = 0;
+        channels_close_next(s, w);
+        channels_dismiss(s, w, &w->keeper_fd, &w->keeper_pid);
+        return;
+    }
     if (w->state != WORKER_ADOPTING || channels_is_held(w->keeper_fd) || !channels_is_held(w->next_keeper_fd)) {
         channels_close_next(s, w);
         return;
@@ -29,6 +37,7 @@ static void settle_keeper(struct supervisor *s, struct worker *w)
     channels_dismiss(s, w, &w->keeper_fd, &w->keeper_pid);
     w->keeper_fd = w->next_keeper_fd;
     w->keeper_pid = w->next_keeper_pid;
+    w->keeper_confined = CONFINED_RIGHTS;
     w->next_keeper_fd = -1;
     w->next_keeper_pid = 0;
     watch_close(s, &w->next_control_fd);
@@ -43,7 +52,7 @@ static uint32_t last_words(const struct supervisor *s, const struct worker *w)
 static int status_of_orphan(const struct supervisor *s, const struct worker *w)
 {
     uint32_t words = last_words(s, w);
-    uint32_t signal = words & ~(uint32_t)CELL_SENT;
+    uint32_t signal = words & CELL_SIGNAL_MASK;
     if (words == CELL_ENDED_WELL) {
         return W_EXITCODE(0, 0);
     }
@@ -53,6 +62,9 @@ static int status_of_orphan(const struct supervisor *s, const struct worker *w)
 static struct succession_death death_of(struct supervisor *s, const struct worker *w, int status)
 {
     struct succession_death death = reap_death(status, &s->ledger->oom_kills);
+    if (death.signal == SIGSYS && (last_words(s, w) & CELL_SIGNAL_MASK) == SIGSYS) {
+        death.refused_call = last_words(s, w) >> CELL_CALL_SHIFT;
+    }
     death.sent = death.signal != 0 && last_words(s, w) == ((uint32_t)death.signal | CELL_SENT);
     return death;
 }

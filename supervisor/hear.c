@@ -42,6 +42,19 @@ static void hear_forked(struct supervisor *s, struct worker *w, pid_t pid)
     }
 }
 
+/* A kernel, a container or a build with sanitizers may be without. */
+static void warn_if_free(struct ledger *ledger, const struct worker *w)
+{
+    const char *landlock = (w->confined >> CONFINED_LANDLOCK_SHIFT) != 0 ? "" : " landlock";
+    const char *seccomp = (w->confined & CONFINED_CALLS) != 0 ? "" : " seccomp";
+    if (ledger->sandbox_warned == 0 && (*landlock != '\0' || *seccomp != '\0')) {
+        ledger->sandbox_warned = 1;
+        log_warn("workers are not confined by what this machine has not, or does not allow:%s%s; require_sandbox would "
+                 "make that a failure",
+                 landlock, seccomp);
+    }
+}
+
 static void hear_ready(struct supervisor *s, struct worker *w, const struct report *report, pid_t sender)
 {
     bool awaited = w->state == WORKER_SUCCEEDING || w->state == WORKER_ADOPTING;
@@ -55,6 +68,8 @@ static void hear_ready(struct supervisor *s, struct worker *w, const struct repo
     w->next_keeper_pid = report->pid;
     w->adopted = report->adopted;
     w->dropped = report->dropped;
+    w->confined = report->confined;
+    warn_if_free(s->ledger, w);
     if (w->state == WORKER_SUCCEEDING) {
         tend_event(s, w, EVENT_FORKED); /* the worker was faster than its keeper's report */
     }
@@ -64,10 +79,20 @@ static void hear_ready(struct supervisor *s, struct worker *w, const struct repo
     }
 }
 
+/* A program that has stood its trial cannot read the cell of one of its own that died: that one wrote over it. */
+static bool is_ruined(const struct supervisor *s, const struct worker *w, const struct report *report)
+{
+    const struct ledger *ledger = s->ledger;
+    bool died = w->cause == BIRTH_CRASH || w->cause == BIRTH_KILLED || w->cause == BIRTH_HANG;
+    return report->error == EPROTO && died && ledger->rolling == ROLLING_NOT &&
+           ledger->good.generation == ledger->present.generation;
+}
+
 static void hear_cannot(struct supervisor *s, struct worker *w, const struct report *report)
 {
     log_error("worker %u gen %u: cannot serve: %s", w->slot, w->generation, report->text);
     snprintf(s->said, sizeof s->said, "%s", report->text);
+    w->cell_ruined = is_ruined(s, w, report);
 }
 
 /* It is parked. That is no death: its keeper may still be lost. */
@@ -88,6 +113,7 @@ static void hear_retired(struct supervisor *s, struct worker *w, pid_t sender)
 static void hear_not_forked(struct supervisor *s, struct worker *w, const struct report *report)
 {
     log_warn("keeper %u: cannot fork a successor: %s; trying again", w->slot, strerror(report->error));
+    w->keeper_confined = report->confined != 0 ? report->confined : w->keeper_confined; /* the ledger was sick */
     if (w->state == WORKER_SUCCEEDING) {
         channels_close_next(s, w);
     }
@@ -126,6 +152,7 @@ static void hear(struct supervisor *s, struct worker *w, const struct report *re
             w->next_keeper_pid = reap_is_ours(sender) ? sender : 0;
         } else if (reap_is_ours(sender)) {
             w->keeper_pid = sender;
+            w->keeper_confined = report->confined;
             w->woken = 0;
             tend_event(s, w, EVENT_KEEPER_STANDS);
         }

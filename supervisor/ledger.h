@@ -19,7 +19,7 @@
 #define LEDGER_VARIABLE "PERDURE_LEDGER"
 enum {
     LEDGER_MAGIC = 0x50455244,
-    LEDGER_VERSION = 14, /* raised with every change of a structure in here, workers.h or listeners.h */
+    LEDGER_VERSION = 15, /* raised with every change of a structure in here, workers.h or listeners.h */
     LEDGER_RESULT_BYTES = 4096,
     LEDGER_WHO_BYTES = 96,
     LEDGER_COMMAND_BYTES = 4096,
@@ -125,7 +125,7 @@ struct ledger {
     struct ledger_asked asked_next; /* what was asked for since */
     struct ledger_waiter waiters[CONTROL_CLIENTS_MAX];
     uint32_t waiters_count;
-    uint32_t spare3;
+    uint32_t sandbox_warned; /* 1: that this kernel cannot confine workers has been said */
     struct ledger_result last_result;
     char rolling_text[LEDGER_RESULT_BYTES]; /* while rolling: what its result will say */
     uint64_t lost_connections;              /* with a worker and its keeper that died at once */

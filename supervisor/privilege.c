@@ -66,6 +66,9 @@ const char *privilege_drop(const struct privilege *privilege)
     /* Neither a keep-capabilities flag nor ambient capabilities may carry rights over the change of user. */
     prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    /* Root's capabilities come back with the next exec, unless they are taken out of what may ever be had. */
+    for (int capability = 0; geteuid() == 0 && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++) {
+    }
     const char *fault = privilege->change ? change_user(privilege) : NULL;
     if (fault != NULL) {
         return fault;

@@ -1,6 +1,7 @@
 /* spawn.c — see spawn.h. */
 #include "supervisor/spawn.h"
 
+#include "supervisor/inherit/handing.h"
 #include "supervisor/inherit/log.h"
 
 #include <errno.h>
@@ -94,8 +95,12 @@ static _Noreturn void become_worker(const struct birth *birth, const struct priv
         give_up(fault);
     }
     reset_signals();
-    if (birth_announce(birth)) {
-        birth_exec(birth);
+    struct birth own = *birth;
+    if (birth->handed_fd >= 0 && birth->program_fd < 0 && !handing_take_edition(&own)) {
+        give_up("the keeper's own program");
+    }
+    if (birth_announce(&own)) {
+        birth_exec(&own);
     }
     give_up("exec of perdure-worker");
 }

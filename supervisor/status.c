@@ -1,6 +1,7 @@
 /* status.c — see status.h. First the JSON, then the same for people. */
 #include "supervisor/status.h"
 
+#include "supervisor/bury.h"
 #include "supervisor/json.h"
 #include "supervisor/ledger.h"
 #include "supervisor/ports.h"
@@ -68,6 +69,17 @@ static const char *outcome_of(const struct ledger_result *result)
 
 /* ---- JSON ---- */
 
+static void json_refused_call(struct json *json, const struct worker_death *death)
+{
+    char call[32];
+    if (death->refused_call == 0) {
+        json_null(json, "refused_call");
+        return;
+    }
+    bury_call_name(death, call, sizeof call);
+    json_string(json, "refused_call", call, sizeof call);
+}
+
 static void json_last_death(struct json *json, const struct worker_death *death)
 {
     if (death->when == 0) {
@@ -81,6 +93,7 @@ static void json_last_death(struct json *json, const struct worker_death *death)
     json_number(json, "exit_code", death->exit_code);
     json_string(json, "cause", death->cause < BIRTH_CAUSES ? birth_cause_name[death->cause] : "?", 32);
     json_bool(json, "oom", death->oom != 0);
+    json_refused_call(json, death);
     json_number(json, "connections", death->connections);
     json_string(json, "request", death->request, sizeof death->request);
     json_string(json, "client", death->client, sizeof death->client);
@@ -102,6 +115,16 @@ static void json_counters(struct json *json, const struct cell_counters *counter
     json_number(json, "dropped", (int64_t)counters->dropped);
 }
 
+/* What the process has taken from itself; its uid and NoNewPrivs are for everybody to see in /proc. */
+static void json_confined(struct json *json, const char *name, uint32_t confined)
+{
+    json_open(json, name, '{');
+    json_bool(json, "no_capabilities", (confined & CONFINED_RIGHTS) != 0);
+    json_number(json, "landlock", confined >> CONFINED_LANDLOCK_SHIFT);
+    json_bool(json, "seccomp", (confined & CONFINED_CALLS) != 0);
+    json_close(json, '}');
+}
+
 static void json_worker(struct json *json, const struct worker *worker, struct instant now)
 {
     json_open(json, NULL, '{');
@@ -109,6 +132,8 @@ static void json_worker(struct json *json, const struct worker *worker, struct i
     json_number(json, "pid", worker->pid);
     json_number(json, "keeper_pid", worker->keeper_pid);
     json_string(json, "state", state_of(worker), 32);
+    json_confined(json, "confined", worker->confined);
+    json_confined(json, "keeper_confined", worker->keeper_confined);
     json_number(json, "generation", worker->generation);
     json_number(json, "age_ms", (int64_t)age_ms(worker, now));
     json_number(json, "connections", worker->connections);
@@ -344,6 +369,29 @@ static void render_table(FILE *out, const struct workers *workers, struct instan
     }
 }
 
+/* Of workers that serve: what all of them have. */
+static void render_confinement(FILE *out, const struct workers *workers)
+{
+    uint32_t least = UINT32_MAX;
+    size_t serving = 0;
+    size_t keepers = 0;
+    for (size_t i = 0; i < workers->count && i < WORKERS_MAX; i++) {
+        const struct worker *worker = &workers->all[i];
+        if (worker->state == WORKER_SERVING) {
+            least &= worker->confined;
+            serving++;
+            keepers += (worker->keeper_confined & CONFINED_FOR_EVER) != 0;
+        }
+    }
+    if (serving == 0) {
+        return;
+    }
+    fprintf(out, "\nworkers are confined: capabilities %s, landlock %s, seccomp %s",
+            (least & CONFINED_RIGHTS) != 0 ? "none" : "KEPT", least >> CONFINED_LANDLOCK_SHIFT != 0 ? "yes" : "NO",
+            (least & CONFINED_CALLS) != 0 ? "yes" : "NO");
+    fprintf(out, "; %zu of %zu keepers as well\n", keepers, serving);
+}
+
 static void render_death(FILE *out, const struct worker *worker)
 {
     const struct worker_death *death = &worker->last_death;
@@ -353,6 +401,11 @@ static void render_death(FILE *out, const struct worker *worker)
     if (death->signal != 0) {
         fprintf(out, "died of signal %d (SIG%s%s)", death->signal, signal_word(death->signal),
                 death->oom != 0 ? ", out of memory" : "");
+        if (death->refused_call != 0) {
+            char call[32];
+            bury_call_name(death, call, sizeof call);
+            fprintf(out, ", for the sandbox refused its system call %s", call);
+        }
     } else {
         fprintf(out, "exited with %d", death->exit_code);
     }
@@ -408,6 +461,7 @@ static void render_text(FILE *out, const struct ledger *ledger, const struct por
 {
     render_head(out, ledger, now);
     render_table(out, &ledger->workers, now);
+    render_confinement(out, &ledger->workers);
     render_ports(out, &ledger->listeners, ports);
     render_ends(out, ledger, &ports->net);
     render_deaths(out, ledger);

@@ -42,8 +42,9 @@ enum { ACTS = ACT_END + 1 };
 struct succession_death {
     int signal; /* 0: it exited, with */
     int exit_code;
-    bool oom;  /* the kernel's OOM killer was at work */
-    bool sent; /* another process sent the signal */
+    bool oom;              /* the kernel's OOM killer was at work */
+    bool sent;             /* another process sent the signal */
+    uint32_t refused_call; /* by the sandbox, its number plus one; 0: none */
 };
 
 /* What the decision rests on, besides the worker's state. Fields that do not belong to the event are not looked at. */

@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -68,6 +69,7 @@ static struct birth birth_of(const struct supervisor *s, const struct worker *w,
         .epoll_fd = -1,
         .door_fd = -1,
         .ledger_fd = -1,
+        .handed_fd = -1,
     };
     birth.listeners_count = (uint32_t)listeners_fds(listeners_for(ledger, w), birth.listener_fds);
     return birth;
@@ -111,6 +113,7 @@ static void back_off(struct worker *w, uint64_t delay_ms)
 void tend_mourn(struct supervisor *s, struct worker *w)
 {
     uint32_t connections = s->cells[w->slot].header != NULL ? cell_connections(&s->cells[w->slot]) : 0;
+    connections = connections < w->cell_slots ? connections : w->cell_slots; /* who wrote it may have been mad */
     if (w->state != WORKER_STARTING && w->cell_fd >= 0) {
         log_error("worker %u gen %u: its keeper is gone too: %u connections are lost", w->slot, w->generation,
                   connections);
@@ -236,6 +239,48 @@ static int order_successor(struct supervisor *s, struct worker *w)
     return sent;
 }
 
+/* The keeper is as confined as the worker that made it, and cannot exec: it hands down to a successor that we fork.
+ * Returns 0, or -1 with errno. */
+static int hand_down(struct supervisor *s, struct worker *w)
+{
+    int ends[2];
+    int hands[2];
+    const struct order message = {.kind = ORDER_HAND_DOWN, .own_edition = !ledger_can_adopt(s->ledger, w)};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, hands) != 0) {
+        return -1;
+    }
+    pid_t pid = -1;
+    if (channels_open_next(s, w, ends)) {
+        struct birth birth = birth_of(s, w, ends);
+        birth.cell_fd = -1;
+        birth.handed_fd = hands[1];
+        if (message.own_edition != 0) {
+            birth.program_fd = -1;
+        }
+        if (channel_send(w->keeper_fd, &message, sizeof message, &hands[0], 1) == 0) {
+            /* It lowers that itself to what its cell says. */
+            uint32_t descriptors = spawn_descriptors(s->settings->connections);
+            pid = spawn_worker(&birth, &s->privilege, descriptors > w->cell_slots ? descriptors : w->cell_slots);
+        }
+        int saved = errno;
+        close(ends[0]);
+        close(ends[1]);
+        errno = saved;
+    }
+    int saved = errno;
+    close(hands[0]);
+    close(hands[1]);
+    errno = saved;
+    if (pid < 0) {
+        channels_close_next(s, w);
+        errno = saved;
+        return -1;
+    }
+    tend_event(s, w, EVENT_FORKED);
+    w->pid = pid;
+    return 0;
+}
+
 static void succeed(struct supervisor *s, struct worker *w)
 {
     w->generation = ledger_can_adopt(s->ledger, w) ? s->ledger->present.generation : w->generation;
@@ -247,7 +292,7 @@ static void succeed(struct supervisor *s, struct worker *w)
         ask_for_keeper(s, w); /* it gets its order when it stands */
         return;
     }
-    if (order_successor(s, w) == 0) {
+    if (((w->keeper_confined & CONFINED_FOR_EVER) != 0 ? hand_down(s, w) : order_successor(s, w)) == 0) {
         reap_signal(w->keeper_pid, SIGCONT);
         return;
     }
@@ -321,6 +366,7 @@ static void stand(struct supervisor *s, struct worker *w)
     w->control_fd = w->next_control_fd;
     w->keeper_fd = w->next_keeper_fd;
     w->keeper_pid = reap_is_ours(w->next_keeper_pid) ? w->next_keeper_pid : 0;
+    w->keeper_confined = w->confined & CONFINED_RIGHTS; /* it was made before the rest */
     w->ready_ms = now_ms();
     w->gap_us = w->cause != BIRTH_FRESH ? clock_now_us() - w->died_us : 0;
     note_layout(s, w);

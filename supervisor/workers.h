@@ -40,9 +40,10 @@ struct worker_death {
     int32_t pid;
     int32_t signal; /* 0: it exited, with */
     int32_t exit_code;
-    uint32_t cause;                     /* enum birth_cause: what its successor was told */
-    uint32_t connections;               /* it had */
-    uint32_t oom;                       /* 1: the kernel's OOM killer */
+    uint32_t cause;        /* enum birth_cause: what its successor was told */
+    uint32_t connections;  /* it had */
+    uint32_t oom;          /* 1: the kernel's OOM killer */
+    uint32_t refused_call; /* the number of the system call that the sandbox ended it for, plus one; 0: none */
     char request[WORKER_REQUEST_BYTES]; /* first line of the request in hand, printable; "": none */
     char client[WORKER_CLIENT_BYTES];   /* its address; "": unknown */
 };
@@ -96,8 +97,11 @@ struct worker {
     uint32_t connections;
     uint32_t killed_late; /* 1: it was killed because it did not get ready in time */
     struct cell_counters counters;
-    uint32_t woken;   /* 1: it hung without a keeper, and was sent SIGCONT for that */
-    uint32_t layout;  /* of its cell */
+    uint32_t woken;           /* 1: it hung without a keeper, and was sent SIGCONT for that */
+    uint32_t layout;          /* of its cell */
+    uint32_t confined;        /* enum confinement, as it reported */
+    uint32_t keeper_confined; /* the same of its keeper */
+    uint32_t cell_ruined;     /* 1: of a dead worker whose program is proven, and no successor can read it */
     uint32_t stopped; /* 1: it was shot, and made no turn because somebody had stopped it: SIGSTOP, a debugger */
 };
 

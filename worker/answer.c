@@ -140,7 +140,7 @@ void answer_requests(struct worker *w, struct connection *c, const struct reques
         struct response response = begin_response(w, c);
         uint64_t from = c->work.out_from + c->work.memory_bytes;
         w->cell.header->in_hand_at = c->work.head_at;
-        test_target(&request);
+        test_target(&request, &w->cell);
         respond(w->responder, &request, &response);
         lay_out(c, &response);
         note_end(c, &request);

@@ -6,9 +6,16 @@
 #include <stddef.h>
 #include <unistd.h>
 
-enum { STACK_BYTES = 16 * 1024 };
+enum { STACK_BYTES = 16 * 1024, SENT_BY_SECCOMP = 1 /* SYS_SECCOMP of the kernel's headers */ };
 
 static struct cell_header *where;
+
+/* The sandbox's seccomp stopped a system call: which one, plus one. */
+static uint32_t refused_call(const siginfo_t *info)
+{
+    bool refused = info->si_signo == SIGSYS && info->si_code == SENT_BY_SECCOMP;
+    return refused ? (uint32_t)(info->si_syscall + 1) << CELL_CALL_SHIFT : 0;
+}
 
 /* A signal that another process sent says nothing about what we were doing. */
 static bool was_sent(const siginfo_t *info)
@@ -21,7 +28,7 @@ static bool was_sent(const siginfo_t *info)
 static void speak(int number, siginfo_t *info, void *context)
 {
     (void)context;
-    *(volatile uint32_t *)&where->last_words = (uint32_t)number | (was_sent(info) ? CELL_SENT : 0);
+    *(volatile uint32_t *)&where->last_words = (uint32_t)number | (was_sent(info) ? CELL_SENT : 0) | refused_call(info);
     raise(number);
 }
 

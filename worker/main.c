@@ -1,6 +1,7 @@
 /* main.c — one worker: born of the supervisor or of a keeper, it takes over what there is, serves, and goes. */
 #include "supervisor/inherit/cell.h"
 #include "supervisor/inherit/contract.h"
+#include "supervisor/inherit/handing.h"
 #include "supervisor/inherit/keeper.h"
 #include "supervisor/inherit/log.h"
 #include "worker/accept.h"
@@ -8,6 +9,7 @@
 #include "worker/loop.h"
 #include "worker/orders.h"
 #include "worker/orphan.h"
+#include "worker/sandbox.h"
 #include "worker/succession.h"
 
 #include <errno.h>
@@ -70,11 +72,16 @@ static void mark_descriptors(const struct birth *birth)
     fcntl(birth->control_fd, F_SETFL, O_NONBLOCK);
 }
 
-noreturn static void cannot(struct worker *w, const char *why)
+noreturn static void cannot_for(struct worker *w, const char *why, int error)
 {
-    orders_report_cannot(w, why);
+    orders_report_cannot(w, why, error);
     log_error("cannot serve: %s", why);
     exit(1);
+}
+
+noreturn static void cannot(struct worker *w, const char *why)
+{
+    cannot_for(w, why, 0);
 }
 
 static void make_epoll_set(struct worker *w)
@@ -87,13 +94,22 @@ static void make_epoll_set(struct worker *w)
     }
 }
 
+/* Its keeper could not fork us: the supervisor did, and all that we are to adopt is still to come. */
+static void take_over(struct worker *w)
+{
+    if (w->birth.handed_fd >= 0 && !handing_take(&w->birth)) {
+        cannot(w, "the keeper died while it handed the connections down");
+    }
+}
+
 static void open_cell(struct worker *w)
 {
     int fd = w->birth.cell_fd;
     bool is_new = w->birth.cause == BIRTH_FRESH;
     bool was_sick = false;
     if ((is_new ? cell_lay_out(&w->cell, fd) : cell_adopt(&w->cell, fd, &was_sick)) != 0) {
-        cannot(w, errno == EPROTO ? "the cell has another layout" : strerror(errno));
+        int error = errno;
+        cannot_for(w, error == EPROTO ? "the cell has another layout" : strerror(error), error);
     }
     if (was_sick) {
         log_warn("adopting: the cell's header does not say what the cell is like: put right, by the cell's size");
@@ -138,9 +154,22 @@ static void leave_some_to_keeper(struct worker *w)
 /* The keeper passes its own limit on to the successor: the whole. */
 static void keep(struct worker *w)
 {
-    w->keeper_pid = keeper_make(&w->birth);
+    w->guarded_fd = w->birth.keeper_fd;
+    w->keeper_pid = keeper_make(&w->birth, w->confined);
     if (w->keeper_pid < 0) {
         cannot(w, "cannot make a keeper");
+    }
+}
+
+/* From here on nothing is opened by a path but below the sites' roots. */
+static void confine(struct worker *w)
+{
+    bool good;
+    char why[256];
+    w->birth.program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC); /* for a keeper that cannot exec */
+    w->confined = sandbox_enter(w, &good, why, sizeof why);
+    if (!good) {
+        cannot(w, why);
     }
 }
 
@@ -161,12 +190,14 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "--contract") == 0) {
         return print_contract();
     }
-    struct worker w = {.giving_fd = -1, .was_in_hand = -1};
+    struct worker w = {.giving_fd = -1, .was_in_hand = -1, .guarded_fd = -1};
     read_birth(&w);
     take_name(&w);
     ignore_signals();
+    take_over(&w);
     mark_descriptors(&w.birth);
     make_epoll_set(&w);
+    w.confined = sandbox_drop_rights();
     keep(&w);
     w.now = clock_now();
     open_cell(&w);
@@ -174,6 +205,7 @@ int main(int argc, char **argv)
     succession_look(&w);
     leave_some_to_keeper(&w);
     open_site(&w);
+    confine(&w);
     stand(&w);
     do {
         loop_run(&w);

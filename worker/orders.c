@@ -26,12 +26,16 @@ static void report(const struct worker *w, const struct report *report)
 
 void orders_report_ready(const struct worker *w, uint32_t adopted, uint32_t dropped)
 {
-    report(w, &(struct report){.kind = REPORT_READY, .pid = w->keeper_pid, .adopted = adopted, .dropped = dropped});
+    report(w, &(struct report){.kind = REPORT_READY,
+                               .pid = w->keeper_pid,
+                               .adopted = adopted,
+                               .dropped = dropped,
+                               .confined = w->confined});
 }
 
-void orders_report_cannot(const struct worker *w, const char *why)
+void orders_report_cannot(const struct worker *w, const char *why, int error)
 {
-    struct report cannot = {.kind = REPORT_CANNOT};
+    struct report cannot = {.kind = REPORT_CANNOT, .error = error};
     snprintf(cannot.text, sizeof cannot.text, "%s", why);
     report(w, &cannot);
 }
@@ -66,13 +70,14 @@ static void obey_make_keeper(struct worker *w, const int *fds, size_t count)
     if (count != 1) {
         return;
     }
-    /* The number stays, so that what the keeper and its successor are told about it stays true. */
-    dup3(fds[0], w->birth.keeper_fd, O_CLOEXEC);
-    close(fds[0]);
+    if (w->birth.keeper_fd != w->guarded_fd) {
+        close(w->birth.keeper_fd);
+    }
+    w->birth.keeper_fd = fds[0];
     if (w->retiring) {
         close_stray_channels(w);
     }
-    w->keeper_pid = keeper_make(&w->birth);
+    w->keeper_pid = keeper_make(&w->birth, w->confined);
     if (w->keeper_pid < 0) {
         log_error("making a new keeper: %s", strerror(errno));
         return;
@@ -144,6 +149,7 @@ static void obey(struct worker *w, const struct order *order, const int *fds, si
         return;
     case ORDER_INHERIT: /* orphan.c reads it, at the door */
     case ORDER_SUCCEED:
+    case ORDER_HAND_DOWN:
     case ORDER_LEAVE:
         break; /* a keeper's */
     }

@@ -15,8 +15,8 @@ void orders_report_ready(const struct worker *w, uint32_t adopted, uint32_t drop
  * this worker has to serve on, as an orphan. */
 bool orders_park(struct worker *w);
 
-/* Tell the supervisor why this worker cannot serve. */
-void orders_report_cannot(const struct worker *w, const char *why);
+/* Tell the supervisor why this worker cannot serve. ERROR: EPROTO if that is for its cell, else 0. */
+void orders_report_cannot(const struct worker *w, const char *why, int error);
 
 /* Stop gracefully until DEADLINE. */
 void orders_begin_stop(struct worker *w, struct instant deadline);

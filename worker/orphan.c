@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -19,14 +18,14 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 enum {
     CALLERS_MAX = 16,
-    ROOM = 8,      /* descriptors that are ours however full the table is */
-    WORD_MS = 100, /* for who knocked to say what for: it does so at once, or is not who we wait for */
+    ROOM = 8,          /* descriptors that are ours however full the table is */
+    FORK_TURNS = 1000, /* of a millisecond */
+    WORD_MS = 100,     /* for who knocked to say what for: it does so at once, or is not who we wait for */
 };
 
 static int signal_fd = -1; /* of SIGTERM, while we are an orphan */
@@ -134,30 +133,13 @@ static bool is_alive(pid_t pid)
     return alive;
 }
 
-/* A keeper has our descriptor table, which no other process has that may have got its pid since. */
-static bool has_our_table(pid_t pid)
-{
-    return syscall(SYS_kcmp, getpid(), pid, KCMP_FILES, 0, 0) <= 0;
-}
-
-/* The keeper may have the order to fork one in hand, or unread: it is stopped from that, for one of us has to serve,
- * and not two. What it did before, the kernel has noted. */
-static void end_keeper(pid_t pid)
-{
-    int process_fd = pid > 0 ? pidfd_open(pid, 0) : -1;
-    struct pollfd end = {.fd = process_fd, .events = POLLIN};
-    if (process_fd >= 0 && has_our_table(pid)) {
-        pidfd_send_signal(process_fd, SIGKILL, NULL, 0);
-        (void)poll(&end, 1, -1);
-    }
-    if (process_fd >= 0) {
-        close(process_fd);
-    }
-}
-
+/* The keeper may have the order to fork one in hand, or unread: it is forbidden that, for one of us has to serve, and
+ * not two. One that is at it gets the time for it, unless it died or was stopped; whom it forked, the kernel notes. */
 bool orphan_has_successor(const struct worker *w)
 {
-    end_keeper(w->keeper_pid);
+    for (int turn = 0; turn < FORK_TURNS && !keeper_forbid() && is_alive(w->keeper_pid); turn++) {
+        (void)poll(NULL, 0, 1);
+    }
     return is_alive(keeper_forked());
 }
 
@@ -185,18 +167,12 @@ static bool tell_all(const struct worker *w, int caller)
 {
     const struct orphan_words words = {
         .slot = w->birth.slot, .generation = w->birth.generation, .stopping = w->stopping, .since_us = w->orphan_us};
-    int program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     int fds[CONTRACT_FDS_MAX] = {[ORPHAN_LEDGER] = w->birth.ledger_fd,
                                  [ORPHAN_SNAPSHOT] = w->birth.snapshot_fd,
-                                 [ORPHAN_PROGRAM] = program_fd,
+                                 [ORPHAN_PROGRAM] = w->birth.program_fd,
                                  [ORPHAN_CELL] = w->birth.cell_fd};
     memcpy(fds + ORPHAN_FDS, w->birth.listener_fds, sizeof(int) * w->birth.listeners_count);
-    bool told =
-        program_fd >= 0 && channel_send(caller, &words, sizeof words, fds, ORPHAN_FDS + w->birth.listeners_count) == 0;
-    if (program_fd >= 0) {
-        close(program_fd);
-    }
-    return told;
+    return channel_send(caller, &words, sizeof words, fds, ORPHAN_FDS + w->birth.listeners_count) == 0;
 }
 
 /* What CALLER orders from now on, is done. */

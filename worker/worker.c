@@ -1,6 +1,8 @@
 /* worker.c — the worker's own descriptors and its epoll set. See worker.h. */
 #include "worker/worker.h"
 
+#include "supervisor/inherit/log.h"
+
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -15,8 +17,9 @@ bool worker_owns(const struct worker *w, int fd)
 {
     const struct birth *birth = &w->birth;
     if (fd <= STDERR_FILENO || fd == birth->control_fd || fd == birth->keeper_fd || fd == birth->snapshot_fd ||
-        fd == birth->access_log_fd || fd == birth->cell_fd || fd == birth->epoll_fd || fd == birth->door_fd ||
-        fd == birth->ledger_fd || fd == w->giving_fd) {
+        fd == birth->access_log_fd || fd == birth->program_fd || fd == birth->cell_fd || fd == birth->epoll_fd ||
+        fd == birth->door_fd || fd == birth->ledger_fd || fd == w->guarded_fd || fd == log_descriptor() ||
+        fd == w->giving_fd) {
         return true;
     }
     for (size_t i = 0; i < birth->listeners_count; i++) {

@@ -24,6 +24,8 @@ struct worker {
     /* By descriptor; NULL until an access-log line is written. */
     struct client_name *client_names;
     pid_t keeper_pid;
+    uint32_t confined;       /* enum confinement; 0 until it is */
+    int guarded_fd;          /* the first keeper's channel: the sandbox lets nobody close or replace it */
     struct instant now;      /* of this turn of the loop */
     uint64_t soonest_ms;     /* no deadline of a connection is earlier; it may be too early, never too late */
     uint64_t swept_ms;       /* when deadlines were last looked through */

@@ -43,6 +43,8 @@ enum {
     CELL_TAKING_MAX = 8,       /* the supervisor counts on it: belongs to the contract, as the face does */
     CELL_ENDED_WELL = 1 << 16, /* so do these, of last_words */
     CELL_SENT = 1 << 17,
+    CELL_SIGNAL_MASK = 0xff,
+    CELL_CALL_SHIFT = 18, /* of SIGSYS, the number of the system call that was refused, plus one */
 };
 
 /* What a connection waits for. */

@@ -35,7 +35,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { CONTRACT_VERSION = 4, CONTRACT_LISTENERS_MAX = 64, CONTRACT_FDS_MAX = 8 + CONTRACT_LISTENERS_MAX };
+enum { CONTRACT_VERSION = 5, CONTRACT_LISTENERS_MAX = 64, CONTRACT_FDS_MAX = 8 + CONTRACT_LISTENERS_MAX };
 
 /* Why a worker is born. */
 enum birth_cause {
@@ -70,6 +70,7 @@ struct birth {
     int32_t door_fd;       /* listens in the run directory for who takes over if the supervisor and its keeper die at
                               once; -1: there is none. It goes on to the successor, as the cell does */
     int32_t ledger_fd;     /* the supervisor's memory, to be read only: for that one. -1: none */
+    int32_t handed_fd;     /* -1, or whence cell, epoll set and all else comes: handing.h */
     uint32_t listeners_count;
     int32_t listener_fds[CONTRACT_LISTENERS_MAX];
 };
@@ -110,15 +111,16 @@ enum order_kind {
     ORDER_INHERIT, /* by a new supervisor, which has nothing but the run directory: answer with struct orphan_words. The
                       connection is the control channel from then on. birth.version is the caller's */
     /* to the keeper */
-    ORDER_SUCCEED, /* descriptors: control, keeper, snapshot, access log, program, error log, then listeners. The
-                      numbers in birth are ignored but for the slot, generation, cause, signal, syslog, listeners_count
-                    */
-    ORDER_LEAVE,   /* exit 0; also to a worker that has retired */
+    ORDER_SUCCEED,   /* descriptors: control, keeper, snapshot, access log, program, error log, then listeners. The
+                        numbers in birth are ignored but for the slot, generation, cause, signal, syslog, listeners_count
+                      */
+    ORDER_LEAVE,     /* exit 0; also to a worker that has retired */
+    ORDER_HAND_DOWN, /* descriptor: a SOCK_SEQPACKET. Instead of SUCCEED, to a keeper that is confined: see handing.h */
 };
 struct order {
     uint32_t kind;        /* enum order_kind */
-    uint32_t own_edition; /* ORDER_SUCCEED: 1: the successor runs the keeper's own program and snapshot, not those sent,
-                             for that program alone knows this cell's layout */
+    uint32_t own_edition; /* ORDER_SUCCEED, HAND_DOWN: 1: the successor runs the keeper's own program and snapshot, not
+                             those sent, for that program alone knows this cell's layout */
     uint64_t deadline_ms; /* ORDER_STOP: on clock_now()'s clock */
     struct birth birth;   /* ORDER_SUCCEED */
 };
@@ -152,7 +154,8 @@ struct parcel {
 enum report_kind {
     /* from the worker */
     REPORT_READY,       /* it stands: accepts and serves. pid: its keeper's; adopted, dropped: connections */
-    REPORT_CANNOT,      /* it cannot serve with this snapshot or cell and exits 1; text says why */
+    REPORT_CANNOT,      /* it cannot serve with this snapshot or cell and exits 1; text says why. error:
+                           EPROTO: the cell is none that it knows */
     REPORT_KEEPER_MADE, /* answer to ORDER_MAKE_KEEPER; pid: the keeper's */
     REPORT_RETIRED,     /* answer to ORDER_RETIRE: it is parked */
     /* from the keeper */
@@ -160,13 +163,21 @@ enum report_kind {
     REPORT_FORKED,     /* answer to ORDER_SUCCEED; pid: the successor's */
     REPORT_NOT_FORKED, /* answer to ORDER_SUCCEED; error: errno of fork or descriptors. The order may be repeated */
 };
+/* What a process has taken from itself for good. */
+enum confinement {
+    CONFINED_RIGHTS = 1,                  /* no capabilities, no_new_privs */
+    CONFINED_CALLS = 2,                   /* seccomp */
+    CONFINED_LANDLOCK_SHIFT = 8,          /* the version of landlock's interface, 0: none */
+    CONFINED_FOR_EVER = ~CONFINED_RIGHTS, /* any of these: it can make no worker any more */
+};
 struct report {
     uint32_t kind; /* enum report_kind */
     int32_t pid;
     int32_t error;
     uint32_t adopted;
     uint32_t dropped;
-    char text[1024]; /* NUL-terminated by the sender, not trusted by the receiver */
+    uint32_t confined; /* READY, KEEPER: enum confinement; NOT_FORKED: the same, if that is why */
+    char text[1024];   /* NUL-terminated by the sender, not trusted by the receiver */
 };
 
 /* Send one message with COUNT descriptors (SCM_RIGHTS); never blocks, never raises SIGPIPE.
@@ -178,6 +189,9 @@ int channel_send(int fd, const void *message, size_t bytes, const int *fds, size
  * -1, if SO_PASSCRED is on. Returns 1; 0 at EOF; -1 with errno (EAGAIN: none now; EBADMSG: wrong size, message
  * dropped). */
 int channel_receive(int fd, void *message, size_t bytes, int *fds, size_t *count, pid_t *sender);
+
+/* The same, but descriptors are open over an exec. */
+int channel_inherit(int fd, void *message, size_t bytes, int *fds, size_t *count);
 
 /* Receive one parcel from FD. *CONNECTION: its descriptor, -1: none came. It is open over an exec from the very instant
  * at which it is ours, for the receiver may be killed in that instant. Returns as channel_receive() does. */

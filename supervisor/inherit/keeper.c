@@ -1,11 +1,13 @@
 /* keeper.c — see keeper.h. */
 #include "supervisor/inherit/keeper.h"
 
+#include "supervisor/inherit/handing.h"
 #include "supervisor/inherit/log.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,28 +23,51 @@
 
 enum { SUCCESSOR_STACK_BYTES = 64 * 1024 };
 
-/* fork(2), but the child becomes a sibling, so that the supervisor is everybody's parent; with FLAGS of clone(2).
- * The C library's fork cannot do that; its child handlers are not needed in a program without threads. */
-static pid_t fork_sibling(unsigned long flags)
+/* Memory that a worker shares with the keepers it makes. */
+struct shared {
+    pid_t forked;       /* the last successor */
+    _Atomic pid_t turn; /* the keeper that may fork one, negative while it does so; 0: nobody may */
+};
+static struct shared *shared;
+
+static bool share(void)
 {
-    return (pid_t)syscall(SYS_clone, flags | CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+    if (shared == NULL) {
+        void *page = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        shared = page != MAP_FAILED ? page : NULL;
+    }
+    return shared != NULL;
 }
 
-/* The last successor that the keeper forked: in memory that a worker shares with the keepers it makes. */
-static pid_t *forked;
-
-static bool share_forked(void)
+/* fork(2), but the child shares the descriptor table and becomes a sibling, so that the supervisor is everybody's
+ * parent; it is its turn before it takes a step. The C library's fork cannot do that; its child handlers are not needed
+ * in a program without threads. */
+static pid_t fork_keeper(void)
 {
-    if (forked == NULL) {
-        void *page = mmap(NULL, sizeof *forked, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        forked = page != MAP_FAILED ? page : NULL;
-    }
-    return forked != NULL;
+    return (pid_t)syscall(SYS_clone, KEEPER_CLONE_FLAGS, NULL, &shared->turn, NULL, NULL);
+}
+
+bool keeper_forbid(void)
+{
+    pid_t turn = atomic_load(&shared->turn);
+    return turn == 0 || (turn > 0 && atomic_compare_exchange_strong(&shared->turn, &turn, 0));
 }
 
 pid_t keeper_forked(void)
 {
-    return forked != NULL ? *(volatile pid_t *)forked : 0;
+    return *(volatile pid_t *)&shared->forked;
+}
+
+static bool begin_forking(void)
+{
+    pid_t here = getpid();
+    return atomic_compare_exchange_strong(&shared->turn, &here, -here);
+}
+
+static void end_forking(void)
+{
+    pid_t here = -getpid();
+    (void)atomic_compare_exchange_strong(&shared->turn, &here, -here);
 }
 
 static void tell(int channel, const struct report *report)
@@ -100,7 +125,7 @@ static pid_t start_successor(struct birth *birth)
     /* What the last child was doing when it went is no fault of the next one. */
     ASAN_UNPOISON_MEMORY_REGION(stack, sizeof stack);
     return clone(become_successor, stack + sizeof stack,
-                 CLONE_VM | CLONE_VFORK | CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD, birth, forked);
+                 CLONE_VM | CLONE_VFORK | CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD, birth, &shared->forked);
 }
 
 /* Fork the successor that ORDER asks for. Its descriptors are copies of all of ours, under the same numbers. Returns
@@ -111,9 +136,14 @@ static struct report succeed(const struct birth *mine, const struct order *order
     if (!birth_of_order(&birth, order, fds, count)) {
         return (struct report){.kind = REPORT_NOT_FORKED, .error = EBADMSG};
     }
+    if (!begin_forking()) {
+        return (struct report){.kind = REPORT_NOT_FORKED, .error = EPERM};
+    }
     pid_t pid = birth_announce(&birth) ? start_successor(&birth) : -1;
+    int saved = errno;
+    end_forking();
     if (pid < 0) {
-        return (struct report){.kind = REPORT_NOT_FORKED, .error = errno};
+        return (struct report){.kind = REPORT_NOT_FORKED, .error = saved};
     }
     return (struct report){.kind = REPORT_FORKED, .pid = pid};
 }
@@ -127,9 +157,9 @@ static void close_all(const int *fds, size_t count)
 }
 
 /* What a keeper does for life. */
-static void keep(const struct birth *birth)
+static void keep(const struct birth *birth, uint32_t confined)
 {
-    const struct report here = {.kind = REPORT_KEEPER, .pid = getpid()};
+    const struct report here = {.kind = REPORT_KEEPER, .pid = getpid(), .confined = confined};
     struct report answer = {.kind = REPORT_NOT_FORKED};
     tell(birth->keeper_fd, &here);
     for (;;) {
@@ -141,8 +171,12 @@ static void keep(const struct birth *birth)
             return;
         }
         if (got > 0 && order.kind == ORDER_SUCCEED) {
-            answer = succeed(birth, &order, fds, count);
+            answer = (confined & CONFINED_FOR_EVER) == 0
+                         ? succeed(birth, &order, fds, count)
+                         : (struct report){.kind = REPORT_NOT_FORKED, .error = EPERM, .confined = confined};
             tell(birth->keeper_fd, &answer);
+        } else if (got > 0 && order.kind == ORDER_HAND_DOWN && count == 1) {
+            handing_give(birth, fds[0], order.own_edition != 0);
         } else if (got > 0 && order.kind == ORDER_ROLL_CALL) {
             if (answer.kind == REPORT_FORKED) {
                 tell(birth->keeper_fd, &answer);
@@ -153,7 +187,7 @@ static void keep(const struct birth *birth)
     }
 }
 
-static void become_keeper(const struct birth *birth)
+static void become_keeper(const struct birth *birth, uint32_t confined)
 {
     char name[32];
     snprintf(name, sizeof name, "keeper %u", birth->slot);
@@ -161,22 +195,22 @@ static void become_keeper(const struct birth *birth)
     prctl(PR_SET_NAME, "perdure-keeper");
     /* What ps(1) shows: over the worker's "perdure: worker 3", which birth_exec() made wide enough. */
     snprintf(program_invocation_name, strlen(program_invocation_name) + 1, "perdure: keeper %u", birth->slot);
-    keep(birth);
+    keep(birth, confined);
 }
 
-pid_t keeper_make(const struct birth *birth)
+pid_t keeper_make(const struct birth *birth, uint32_t confined)
 {
     /* Signals are blocked before the clone, so that no instant exists in which one could end the keeper. */
     sigset_t all;
     sigset_t before;
-    if (!share_forked()) {
+    if (!share()) {
         return -1;
     }
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
-    pid_t pid = fork_sibling(CLONE_FILES);
+    pid_t pid = fork_keeper();
     if (pid == 0) {
-        become_keeper(birth);
+        become_keeper(birth, confined);
         _exit(0);
     }
     int saved = errno;

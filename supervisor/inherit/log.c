@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <syslog.h> /* priorities, and _PATH_LOG */
 #include <time.h>
 #include <unistd.h>
 
@@ -48,12 +50,54 @@ void log_threshold(enum log_level level)
 void log_to_syslog(void)
 {
     syslog_chosen = true;
-    openlog("perdure", LOG_PID, LOG_DAEMON);
 }
 
 void log_stamps(bool on)
 {
     stamps_wanted = on;
+}
+
+/* ---- syslog ----
+ *
+ * Not by syslog(3), which makes another socket when the daemon was started anew: a worker in its sandbox cannot. */
+
+static int syslog_fd = -1;
+
+static void syslog_connect(void)
+{
+    static const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = _PATH_LOG};
+    (void)connect(syslog_fd, (const struct sockaddr *)&address, sizeof address);
+}
+
+void log_open(void)
+{
+    if (syslog_chosen && syslog_fd < 0) {
+        syslog_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        syslog_connect();
+    }
+}
+
+int log_descriptor(void)
+{
+    return syslog_fd;
+}
+
+/* As RFC 3164 has it, which is what daemons understand on this socket. */
+static void syslog_send(int priority, const char *text)
+{
+    char packet[LINE_BYTES + 128];
+    char stamp[32];
+    time_t now = time(NULL);
+    struct tm local;
+    localtime_r(&now, &local);
+    strftime(stamp, sizeof stamp, "%h %e %T", &local);
+    int length =
+        snprintf(packet, sizeof packet, "<%d>%s perdure[%d]: %s", LOG_DAEMON | priority, stamp, (int)getpid(), text);
+    log_open();
+    if (length > 0 && send(syslog_fd, packet, (size_t)length, MSG_NOSIGNAL) < 0 && errno != EAGAIN) {
+        syslog_connect();
+        (void)send(syslog_fd, packet, (size_t)length, MSG_NOSIGNAL);
+    }
 }
 
 /* Append TEXT to LINE, control characters as \xNN. Returns the new length; never more than TEXT_BYTES. */
@@ -100,7 +144,7 @@ static void write_line(enum log_level level, const char *text)
     length = append_escaped(line, length, text);
     if (syslog_chosen) {
         line[length] = '\0';
-        syslog(level_priority[level], "%s", line);
+        syslog_send(level_priority[level], line);
         return;
     }
     line[length++] = '\n';

@@ -28,6 +28,12 @@ void log_threshold(enum log_level level);
 /* Send lines to syslog(3), facility daemon, instead of descriptor 2. */
 void log_to_syslog(void);
 
+/* Open what lines go to, if it is syslog(3): from then on, nothing is opened any more. */
+void log_open(void);
+
+/* That descriptor; -1: there is none. */
+int log_descriptor(void);
+
 /* Put a time stamp (local time with offset, RFC 3339) before each line on descriptor 2; on by default unless descriptor
  * 2 is the systemd journal (JOURNAL_STREAM). */
 void log_stamps(bool on);

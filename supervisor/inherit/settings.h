@@ -50,6 +50,7 @@ struct settings {
     char *error_log;  /* "stderr", "syslog" or a path */
     char *access_log; /* NULL: off */
     char *mime_types;
+    bool require_sandbox;
     uint64_t idle_timeout_ms;
     uint64_t head_timeout_ms;
     uint64_t body_timeout_ms;
