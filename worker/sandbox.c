@@ -226,9 +226,9 @@ static void plan_make(struct plan *plan, const struct worker *w)
     for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
         plan->verdict[allowed[i]] = ALLOWED;
     }
-    for (uint16_t call = 0; call < CALLS_MAX; call++) {
+    for (size_t call = 0; call < CALLS_MAX; call++) {
         if (call == 0 || plan->verdict[call] != plan->verdict[call - 1]) {
-            plan->begins[plan->begins_count++] = call;
+            plan->begins[plan->begins_count++] = (uint16_t)call;
         }
     }
 }

@@ -134,6 +134,25 @@ def test_an_old_worker_that_is_killed_while_it_hands_over_is_succeeded_by_its_ow
         assert client.get("/1.bin").status == 200  # by the new program
 
 
+def test_a_keeper_that_is_confined_hands_down_to_that_program_too(make_own):
+    """It cannot exec its own program, which nobody else has any more: it sends that as well."""
+    server = make_own(workers=1)
+    old = program_of(server.workers()[0]["pid"])
+    with begin_download(server) as client:
+        server.upgrade(OTHER)
+        restart(server)
+        before = wait_state(server, "giving")
+        harness.kill(before["keeper_pid"], signal.SIGKILL)
+        harness.wait_until(lambda: any(w["keeper_pid"] not in (0, before["keeper_pid"])
+                                       for w in by_state(server, "giving")), server.log)
+        harness.kill(before["pid"], signal.SIGKILL)
+        after = harness.wait_until(lambda: [w for w in by_state(server, "giving") if w["pid"] not in (0, before["pid"])],
+                                   lambda: f"{server.workers()}\n{server.log()}")[0]
+        assert program_of(after["pid"]) == old
+        assert client.take(64 << 20) == bytes(64 << 20)
+        wait_renewed(server, 2, 1)
+
+
 def test_kills_of_old_and_new_workers_meanwhile_are_not_noticed(make_own):
     server = make_own(workers=3)
     with harness.Judge(server.address, server.root, **STORM):
