@@ -44,12 +44,20 @@ enum { SANDBOX_FITS = 1 };
 
 /* ---- capabilities and limits ---- */
 
+/* Where capset(2) itself is forbidden, as a service manager may do, there may be none all the same. */
+static bool has_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct held[_LINUX_CAPABILITY_U32S_3];
+    return syscall(SYS_capget, &header, held) != 0 || (held[0].permitted | held[1].permitted) != 0;
+}
+
 uint32_t sandbox_drop_rights(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
-    bool dropped = syscall(SYS_capset, &header, none) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
-    return dropped ? CONFINED_RIGHTS : 0;
+    bool dropped = syscall(SYS_capset, &header, none) == 0 || !has_capabilities();
+    return dropped && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? CONFINED_RIGHTS : 0;
 }
 
 /* Not NPROC: it counts the processes of a user, others' too. Not FSIZE: the access log may be as large as it likes. */

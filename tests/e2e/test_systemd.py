@@ -105,6 +105,14 @@ def test_stop_leaves_nothing(machine):
 
 # ---- deaths ----
 
+@pytest.mark.skipif(harness.SANITIZED, reason="the sanitizers' builds have no sandbox")
+def test_workers_are_confined_below_the_units_own_sandbox_as_well(machine):
+    """The unit's filter is in force when they make theirs, and refuses capset(2)."""
+    machine.start()
+    for worker in machine.status()["workers"]:
+        assert worker["confined"]["no_capabilities"] and worker["confined"]["landlock"] and worker["confined"]["seccomp"]
+
+
 def test_a_killed_worker_is_not_noticed_by_clients_nor_by_systemd(machine):
     machine.start()
     main = machine.main_pid()
