@@ -29,6 +29,7 @@ static struct birth birth_of(const struct supervisor *s, int program_fd, int sna
         .epoll_fd = -1,
         .door_fd = -1,
         .ledger_fd = -1,
+        .handed_fd = -1,
     };
 }
 

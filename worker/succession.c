@@ -22,7 +22,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BLOCK = 64 }; /* of descriptors; no more than any process may have open, for poll(2) */
+enum {
+    BLOCK = 64,         /* of descriptors; no more than any process may have open, for poll(2) */
+    PHANTOMS_TOLD = 16, /* lines in the log */
+};
 
 static uint32_t last_slot(const struct worker *w)
 {
@@ -171,14 +174,30 @@ static bool is_done_with(const struct worker *w, int fd)
     return !may_be_a_connection(w, fd) && (stage == STAGE_CLOSING || stage == STAGE_GIVING);
 }
 
+/* A slot that speaks of no connection: the first ones get a line each, and all of them are counted. */
+static void drop_slot(struct worker *w, int fd, const char *why, struct succession *succession)
+{
+    if (succession->phantoms++ < PHANTOMS_TOLD) {
+        const struct slot *slot = &w->cell.slots[fd];
+        log_warn("connection %d: dropped: %s, and %s", fd, stage_name[slot->record[slot->current & 1].stage % STAGES],
+                 why);
+    }
+    clear_slot(w, fd);
+}
+
+static void tell_untold(const struct succession *succession)
+{
+    if (succession->phantoms > PHANTOMS_TOLD) {
+        log_warn("connections dropped: %u more, for the same reasons", succession->phantoms - PHANTOMS_TOLD);
+    }
+}
+
 /* A slot of the predecessor's that is not free. True if its connection lives on. */
-static bool adopt_slot(struct worker *w, int fd)
+static bool adopt_slot(struct worker *w, int fd, struct succession *succession)
 {
     struct connection c;
     if (!may_be_a_connection(w, fd)) {
-        log_warn("connection %d: dropped: %s, and there is no such descriptor", fd,
-                 stage_name[w->cell.slots[fd].record[w->cell.slots[fd].current & 1].stage % STAGES]);
-        clear_slot(w, fd);
+        drop_slot(w, fd, "there is no such descriptor", succession);
         return false;
     }
     if (!connection_load(w, fd, &c)) {
@@ -207,15 +226,14 @@ static bool adopt_slot(struct worker *w, int fd)
 
 /* A slot that bears the number of the file from which FD's response is sent speaks of no connection; and to close that
  * number for it would cost FD's client the rest. */
-static void spare_file(struct worker *w, int fd)
+static void spare_file(struct worker *w, int fd, struct succession *succession)
 {
     const struct slot *slot = &w->cell.slots[fd];
     const struct slot_record *record = &slot->record[slot->current & 1];
     const struct desk *desk = record->stage == STAGE_RESPOND ? cell_desk(&w->cell, record->desk) : NULL;
     int file = desk != NULL ? desk->record[slot->current & 1].file_fd : -1;
     if (file >= 0 && (uint32_t)file <= last_slot(w) && !slot_is_free(w, file) && is_file(file)) {
-        log_warn("connection %d: dropped: it is a file", file);
-        clear_slot(w, file);
+        drop_slot(w, file, "that is a file", succession);
     }
 }
 
@@ -224,7 +242,7 @@ static void adopt_slots(struct worker *w, struct succession *succession)
     /* First of all the count: connection_end counts down from it. */
     uint32_t found = 0;
     for (uint32_t fd = 0; fd <= last_slot(w); fd++) {
-        spare_file(w, (int)fd);
+        spare_file(w, (int)fd, succession);
     }
     for (uint32_t fd = 0; fd <= last_slot(w); fd++) {
         const struct slot *slot = &w->cell.slots[fd];
@@ -237,11 +255,12 @@ static void adopt_slots(struct worker *w, struct succession *succession)
     for (uint32_t fd = 0; fd <= last_slot(w); fd++) {
         const struct slot *slot = &w->cell.slots[fd];
         if (slot->record[slot->current & 1].stage != STAGE_FREE) {
-            succession->adopted += adopt_slot(w, (int)fd);
+            succession->adopted += adopt_slot(w, (int)fd, succession);
         }
     }
     succession->dropped = found - succession->adopted;
     w->cell.header->connections = succession->adopted;
+    tell_untold(succession);
 }
 
 /* ---- descriptors that no slot speaks of ---- */

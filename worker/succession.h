@@ -5,10 +5,11 @@
 #include "worker/worker.h"
 
 struct succession {
-    uint32_t adopted; /* connections */
-    uint32_t dropped; /* did not add up */
-    int suspect;      /* the descriptor whose request was in hand when the predecessor crashed, -1: none */
-    bool poison;      /* that request has had its second try already */
+    uint32_t adopted;  /* connections */
+    uint32_t dropped;  /* did not add up */
+    uint32_t phantoms; /* slots among them that speak of nothing that is open */
+    int suspect;       /* the descriptor whose request was in hand when the predecessor crashed, -1: none */
+    bool poison;       /* that request has had its second try already */
 };
 
 /* Learn which descriptors the predecessor left open, before this process opens any of its own. */
