@@ -104,6 +104,16 @@ void deaths_worker(struct supervisor *s, struct worker *w, int status)
     tend_act(s, w, succession_decide(w, EVENT_DIED, &facts));
 }
 
+/* Is W waiting for what a keeper that cannot exec was to hand down? Its death shows in no channel, for the ends that it
+ * had are in the table that it shared with a parked worker. */
+static void end_heir(struct worker *w)
+{
+    bool waits = w->state == WORKER_ADOPTING && w->next_keeper_pid == 0;
+    if (waits && (w->keeper_confined & CONFINED_FOR_EVER) != 0) {
+        reap_signal(w->pid, SIGKILL);
+    }
+}
+
 static void keeper_died(struct supervisor *s, struct worker *w)
 {
     w->keeper_pid = 0;
@@ -112,6 +122,7 @@ static void keeper_died(struct supervisor *s, struct worker *w)
     }
     tend_event(s, w, EVENT_KEEPER_DIED);
     tend_end_if_alone(s, w);
+    end_heir(w);
 }
 
 /* Nobody ordered its end, but its keeper, or its successor, has everything. */

@@ -18,7 +18,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -246,7 +245,7 @@ static int hand_down(struct supervisor *s, struct worker *w)
     int ends[2];
     int hands[2];
     const struct order message = {.kind = ORDER_HAND_DOWN, .own_edition = !ledger_can_adopt(s->ledger, w)};
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, hands) != 0) {
+    if (channel_pair(hands) != 0) {
         return -1;
     }
     pid_t pid = -1;

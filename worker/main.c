@@ -98,7 +98,7 @@ static void make_epoll_set(struct worker *w)
 static void take_over(struct worker *w)
 {
     if (w->birth.handed_fd >= 0 && !handing_take(&w->birth)) {
-        cannot(w, "the keeper died while it handed the connections down");
+        cannot(w, "the keeper did not hand all of its descriptors down");
     }
 }
 

@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { NEWCOMER_MS = 1000 }; /* a round trip or several, and no longer than an init script likes to wait */
+
 static void report(const struct worker *w, const struct report *report)
 {
     if (channel_send(w->birth.control_fd, report, sizeof *report, NULL, 0) != 0 && errno != EPIPE) {
@@ -65,11 +67,34 @@ static void close_stray_channels(const struct worker *w)
     }
 }
 
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        close(fds[i]);
+    }
+}
+
+/* An order that the dead keeper did not read holds the ends of a successor's channels, too; and the first keeper's
+ * channel stays open, for the sandbox has it so. */
+static void drop_unread(int channel)
+{
+    struct pollfd some = {.fd = channel, .events = POLLIN};
+    int got = 1;
+    while (got > 0 && poll(&some, 1, 0) == 1) {
+        struct order order;
+        int fds[CONTRACT_FDS_MAX];
+        size_t count = CONTRACT_FDS_MAX;
+        got = channel_receive(channel, &order, sizeof order, fds, &count, NULL);
+        close_all(fds, count);
+    }
+}
+
 static void obey_make_keeper(struct worker *w, const int *fds, size_t count)
 {
     if (count != 1) {
         return;
     }
+    drop_unread(w->birth.keeper_fd);
     if (w->birth.keeper_fd != w->guarded_fd) {
         close(w->birth.keeper_fd);
     }
@@ -85,12 +110,26 @@ static void obey_make_keeper(struct worker *w, const int *fds, size_t count)
     report(w, &(struct report){.kind = REPORT_KEEPER_MADE, .pid = w->keeper_pid});
 }
 
+/* The first request of C is on its way, or its client has come too early for one, as browsers do. */
+static void give_newcomer_time(struct worker *w, struct connection *c)
+{
+    uint64_t latest = clock_after(w->now, NEWCOMER_MS).ms;
+    c->at.deadline_ms = c->at.deadline_ms < latest ? c->at.deadline_ms : latest;
+    w->soonest_ms = w->soonest_ms < latest ? w->soonest_ms : latest;
+    connection_publish(c);
+}
+
 /* Idle connections are told by our FIN; the others by Connection: close in their next response. */
 static void close_idle(struct worker *w)
 {
     for (uint32_t fd = 0; fd <= w->cell.header->top && fd < w->cell.slots_count; fd++) {
         struct connection c;
-        if (connection_load(w, (int)fd, &c) && c.at.stage == STAGE_IDLE) {
+        if (!connection_load(w, (int)fd, &c) || c.at.stage != STAGE_IDLE) {
+            continue;
+        }
+        if (c.at.received == 0) {
+            give_newcomer_time(w, &c);
+        } else {
             shutdown((int)fd, SHUT_WR);
             connection_enter(w, &c, STAGE_LINGER);
             connection_publish(&c);
@@ -107,13 +146,6 @@ void orders_begin_stop(struct worker *w, struct instant deadline)
     accept_finish(w);
     w->stopping = true;
     close_idle(w);
-}
-
-static void close_all(const int *fds, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        close(fds[i]);
-    }
 }
 
 static void obey(struct worker *w, const struct order *order, const int *fds, size_t count)

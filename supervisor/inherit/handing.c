@@ -20,6 +20,8 @@ enum handed_kind {
     HANDED_FREE,    /* numbers: FREE_FIXED, then those that are free */
     HANDED_OPEN,    /* descriptors, and their numbers */
     HANDED_ALL,     /* that was all */
+    HANDED_TAKEN,   /* the successor's answer */
+    HANDED_YOURS,   /* from now on */
 };
 
 struct handed {
@@ -104,14 +106,29 @@ static bool give_open(int channel, int end)
     return handed.count == 0 || hand(channel, &handed, handed.numbers, handed.count);
 }
 
-void handing_give(const struct birth *mine, int channel, bool own_edition)
+/* The pid of who has taken all, 0: nobody has. */
+static pid_t wait_for_taker(int channel)
+{
+    struct handed handed;
+    struct pollfd answer = {.fd = channel, .events = POLLIN};
+    pid_t taker = 0;
+    (void)poll(&answer, 1, -1);
+    bool taken = channel_receive(channel, &handed, sizeof handed, NULL, NULL, &taker) == 1;
+    return taken && handed.kind == HANDED_TAKEN ? taker : 0;
+}
+
+pid_t handing_give(const struct birth *mine, int channel, bool own_edition)
 {
     const int edition[] = {mine->program_fd, mine->snapshot_fd};
     const int end = table_end();
     bool good = !own_edition || hand(channel, &(struct handed){.kind = HANDED_EDITION}, edition, 2);
-    if (good && give_free(mine, channel, end) && give_open(channel, end)) {
-        (void)hand(channel, &(struct handed){.kind = HANDED_ALL}, NULL, 0);
-    }
+    good = good && give_free(mine, channel, end) && give_open(channel, end);
+    return good && hand(channel, &(struct handed){.kind = HANDED_ALL}, NULL, 0) ? wait_for_taker(channel) : 0;
+}
+
+void handing_let_go(int channel)
+{
+    (void)hand(channel, &(struct handed){.kind = HANDED_YOURS}, NULL, 0);
 }
 
 /* ---- the successor's side ---- */
@@ -219,7 +236,10 @@ bool handing_take(struct birth *birth)
             }
         }
     }
+    bool yours = hand(birth->handed_fd, &(struct handed){.kind = HANDED_TAKEN}, NULL, 0);
+    count = 0;
+    yours = yours && take(birth->handed_fd, &handed, NULL, &count) && handed.kind == HANDED_YOURS;
     close(birth->handed_fd);
     birth->handed_fd = -1;
-    return true;
+    return yours;
 }

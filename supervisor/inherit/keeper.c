@@ -148,6 +148,17 @@ static struct report succeed(const struct birth *mine, const struct order *order
     return (struct report){.kind = REPORT_FORKED, .pid = pid};
 }
 
+/* The same for a successor that the supervisor forked: it is ours when it has all, and when nobody has forbidden it. */
+static void hand_down(const struct birth *mine, int channel, bool own_edition)
+{
+    pid_t successor = handing_give(mine, channel, own_edition);
+    if (successor > 0 && begin_forking()) {
+        *(volatile pid_t *)&shared->forked = successor;
+        handing_let_go(channel);
+        end_forking();
+    }
+}
+
 /* Ask for descriptors that came with an order to be closed here: the successor has its own copies. */
 static void close_all(const int *fds, size_t count)
 {
@@ -176,7 +187,7 @@ static void keep(const struct birth *birth, uint32_t confined)
                          : (struct report){.kind = REPORT_NOT_FORKED, .error = EPERM, .confined = confined};
             tell(birth->keeper_fd, &answer);
         } else if (got > 0 && order.kind == ORDER_HAND_DOWN && count == 1) {
-            handing_give(birth, fds[0], order.own_edition != 0);
+            hand_down(birth, fds[0], order.own_edition != 0);
         } else if (got > 0 && order.kind == ORDER_ROLL_CALL) {
             if (answer.kind == REPORT_FORKED) {
                 tell(birth->keeper_fd, &answer);
