@@ -98,6 +98,9 @@ static void ask_contract(const char *path, char line[CONTRACT_LINE_BYTES])
         refuse(path, strerror(errno));
     }
     pid_t pid = fork();
+    if (pid < 0) {
+        refuse(path, strerror(errno));
+    }
     if (pid == 0) {
         dup2(ends[1], STDOUT_FILENO);
         execl(path, path, "--contract", (char *)NULL);
@@ -117,7 +120,7 @@ static void ask_contract(const char *path, char line[CONTRACT_LINE_BYTES])
     close(ends[0]);
     int status = 0;
     kill(pid, SIGKILL); /* it has said all it will; if it is gone already, it waits to be reaped */
-    if (pid < 0 || waitpid(pid, &status, 0) != pid || (WIFEXITED(status) && WEXITSTATUS(status) == 127)) {
+    if (waitpid(pid, &status, 0) != pid || (WIFEXITED(status) && WEXITSTATUS(status) == 127)) {
         refuse(path, "it cannot be run; install a program for this machine, executable");
     }
 }
