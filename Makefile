@@ -32,7 +32,7 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now
 LDLIBS   += -lconfuse
 # The worker is not linked with them: it is static, and of libmnl Debian has the shared library only. libseccomp tells the
 # names of system calls.
-SUPERVISOR_LDLIBS := -lmnl -lseccomp
+SUPERVISOR_LDLIBS := -lcap -lmnl -lseccomp
 
 # A worker's birth is part of the gap after a death, and dynamic linking was a third of a birth. The sanitizers need it.
 WORKER_LDFLAGS := $(if $(findstring -fsanitize,$(OPTIMISE)),,-static-pie)

@@ -278,6 +278,7 @@ bool begin(struct supervisor *s, const struct supervise_options *options, int *e
         begin_undo(s);
         return false;
     }
+    privilege_shed(); /* sockets are bound, logs are open */
     start_workers(s);
     return true;
 }

@@ -5,6 +5,7 @@
 #include "supervisor/json.h"
 #include "supervisor/ledger.h"
 #include "supervisor/ports.h"
+#include "supervisor/privilege.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -177,6 +178,9 @@ static void json_supervisor(struct json *json, const struct ledger *ledger, stru
     json_number(json, "asked_next", ledger->asked_next.count);
     json_string(json, "run_dir", ledger->run_dir, sizeof ledger->run_dir);
     json_string(json, "config", ledger->config_path, sizeof ledger->config_path);
+    char capabilities[PRIVILEGE_CAPABILITIES_BYTES];
+    privilege_capabilities(capabilities, sizeof capabilities);
+    json_string(json, "capabilities", capabilities, sizeof capabilities);
     json_close(json, '}');
 }
 
@@ -390,6 +394,9 @@ static void render_confinement(FILE *out, const struct workers *workers)
             (least & CONFINED_RIGHTS) != 0 ? "none" : "KEPT", least >> CONFINED_LANDLOCK_SHIFT != 0 ? "yes" : "NO",
             (least & CONFINED_CALLS) != 0 ? "yes" : "NO");
     fprintf(out, "; %zu of %zu keepers as well\n", keepers, serving);
+    char capabilities[PRIVILEGE_CAPABILITIES_BYTES];
+    privilege_capabilities(capabilities, sizeof capabilities);
+    fprintf(out, "the supervisor is confined: capabilities %s\n", capabilities[0] != '\0' ? capabilities : "none");
 }
 
 static void render_death(FILE *out, const struct worker *worker)

@@ -364,6 +364,7 @@ static bool adopt_settings(struct supervisor *s)
         log_error("%s", why);
         return false;
     }
+    privilege_shed();
     return true;
 }
 

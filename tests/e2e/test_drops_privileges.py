@@ -24,6 +24,28 @@ def test_workers_and_keepers_are_nobody(server):
                 assert int(status[name], 16) == 0, f"{name} of {pid}"
 
 
+SUPERVISORS = {"CHOWN": 0, "DAC_OVERRIDE": 1, "DAC_READ_SEARCH": 2, "FOWNER": 3, "KILL": 5, "SETGID": 6, "SETUID": 7,
+               "SETPCAP": 8, "NET_BIND_SERVICE": 10, "SYS_PTRACE": 19, "SYS_RESOURCE": 24}
+
+
+def test_supervisor_and_keeper_have_what_a_reload_needs_and_nothing_else(make_server):
+    """Nor can they have it by an exec, as a restart does one."""
+    most = sum(1 << number for number in SUPERVISORS.values())
+    server = make_server(workers=1).start()
+    for turn in range(2):
+        supervisor = server.status()["supervisor"]
+        for pid in (supervisor["pid"], supervisor["keeper_pid"]):
+            status = harness.proc_status(pid)
+            for name in ("CapPrm", "CapEff", "CapBnd"):
+                assert int(status[name], 16) & ~most == 0, f"{name} of {pid}"
+            assert int(status["CapEff"], 16) & 1 << SUPERVISORS["NET_BIND_SERVICE"]
+        words = supervisor["capabilities"]
+        assert "cap_net_bind_service" in words and "cap_sys_admin" not in words
+        assert f"the supervisor is confined: capabilities {words}\n" in server.verb("status").stdout
+        assert server.verb("restart").returncode == 0
+        assert server.reload(idle_timeout=f"{turn + 1}m").returncode == 0
+
+
 def test_the_supervisor_does_not_read_from_clients_and_workers_hold_nothing_of_it(server):
     """What a worker has open: its own things and the listeners; no lock, no pid file, no control socket."""
     for worker in server.wait_serving():
