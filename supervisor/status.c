@@ -114,6 +114,7 @@ static void json_counters(struct json *json, const struct cell_counters *counter
     json_number(json, "given", (int64_t)counters->given);
     json_number(json, "taken", (int64_t)counters->taken);
     json_number(json, "dropped", (int64_t)counters->dropped);
+    json_number(json, "too_slow", (int64_t)counters->too_slow);
 }
 
 /* What the process has taken from itself; its uid and NoNewPrivs are for everybody to see in /proc. */

@@ -4,6 +4,7 @@
 #include "supervisor/inherit/check.h"
 #include "supervisor/inherit/log.h"
 #include "worker/access_log.h"
+#include "worker/patience.h"
 #include "worker/witness.h"
 
 #include <errno.h>
@@ -93,49 +94,10 @@ void connection_publish(struct connection *c)
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* How long a giver's successor waits to be told once more to whom to give: a crash loop's pauses are no longer. */
-enum { GIVING_PATIENCE_MS = 20000 };
-
-static uint64_t stage_patience(const struct settings *settings, enum stage stage)
-{
-    switch (stage) {
-    case STAGE_IDLE:
-        return settings->idle_timeout_ms;
-    case STAGE_HEAD:
-        return settings->head_timeout_ms;
-    case STAGE_BODY:
-        return settings->body_timeout_ms;
-    case STAGE_CONTINUE:
-    case STAGE_RESPOND:
-        return settings->write_timeout_ms;
-    case STAGE_PARTING:
-        return settings->client_close_timeout_ms;
-    case STAGE_LINGER:
-        return settings->linger_timeout_ms;
-    case STAGE_GIVING:
-        return GIVING_PATIENCE_MS;
-    case STAGE_FREE:
-    case STAGE_CLOSING:
-        break;
-    }
-    return 0;
-}
-
-void connection_curb(const struct worker *w, struct connection *c)
-{
-    uint64_t latest = clock_after(w->now, stage_patience(w->settings, (enum stage)c->at.stage)).ms;
-    if (c->at.deadline_ms > latest) {
-        c->at.deadline_ms = latest;
-    }
-}
-
 void connection_enter(struct worker *w, struct connection *c, enum stage next)
 {
     c->at.stage = (uint8_t)next;
-    c->at.deadline_ms = clock_after(w->now, stage_patience(w->settings, next)).ms;
-    if (c->at.deadline_ms < w->soonest_ms) {
-        w->soonest_ms = c->at.deadline_ms;
-    }
+    patience_begin(w, c);
 }
 
 /* ---- beginning and end ---- */
@@ -168,6 +130,10 @@ static void count_end(struct cell_counters *counters, enum end why)
         break;
     case END_TIMEOUT:
         counters->ended_by_timeout++;
+        break;
+    case END_SLOW:
+        counters->ended_by_timeout++;
+        counters->too_slow++;
         break;
     case END_US:
         counters->ended_by_us++;

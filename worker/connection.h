@@ -24,6 +24,7 @@ enum end {
     END_CLIENT,  /* it closed, or was reset */
     END_PARTED,  /* the same, behind a response that it knew to be the last */
     END_TIMEOUT, /* a deadline passed */
+    END_SLOW,    /* the same, and the client was not silent meanwhile */
     END_US,      /* its last response is out, and we closed first */
     END_SICK,    /* its slot does not add up */
 };
@@ -38,10 +39,6 @@ void connection_publish(struct connection *c);
 
 /* Change C's stage and set the deadline that belongs to it. The only place that assigns at.stage. */
 void connection_enter(struct worker *w, struct connection *c, enum stage next);
-
-/* Bring C's deadline back to what its stage may have from now on: a predecessor's settings allowed more, or its cell is
- * sick. */
-void connection_curb(const struct worker *w, struct connection *c);
 
 /* Begin, for a descriptor just accepted, or found by a successor with no slot. RECEIVED and SENT are its counts so far.
  */

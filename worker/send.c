@@ -83,7 +83,7 @@ static bool next_part(struct connection *c)
 static void watch_for_room(struct worker *w, struct connection *c)
 {
     if ((c->at.flags & SLOT_WRITABLE) == 0) {
-        c->at.flags |= SLOT_WRITABLE;
+        c->at.flags |= SLOT_WRITABLE | SLOT_BEHIND;
         worker_watch(w, c->fd, EPOLL_CTL_MOD, EPOLLOUT);
     }
 }
@@ -123,7 +123,6 @@ enum sent send_on(struct worker *w, struct connection *c)
         }
         if (this_turn >= TURN_BYTES) {
             watch_for_room(w, c);
-            connection_enter(w, c, c->at.stage);
             connection_publish(c);
             return SENT_SOME;
         }
@@ -136,8 +135,5 @@ enum sent send_on(struct worker *w, struct connection *c)
         }
         note_progress(w, c, (uint64_t)sent);
         this_turn += (uint64_t)sent;
-        if (position(c) < whole(c)) {
-            connection_enter(w, c, c->at.stage); /* progress: patience begins anew */
-        }
     }
 }

@@ -12,6 +12,7 @@
 #include "supervisor/inherit/check.h"
 #include "supervisor/inherit/log.h"
 #include "worker/access_log.h"
+#include "worker/patience.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -288,7 +289,7 @@ static enum body_verdict read_body(struct worker *w, struct connection *c)
 static enum onward take_body(struct worker *w, struct connection *c)
 {
     struct request none = {0};
-    bool progress = c->work.fill_at > c->work.next_at;
+    uint32_t came = c->work.fill_at - c->work.next_at; /* a successor's look finds nothing new */
     switch (read_body(w, c)) {
     case BODY_WHOLE:
         return answer_after_body(w, c);
@@ -299,8 +300,8 @@ static enum onward take_body(struct worker *w, struct connection *c)
     case BODY_PARTIAL:
         break;
     }
-    if (progress) {
-        connection_enter(w, c, STAGE_BODY); /* patience begins anew; not with every successor's look */
+    if (came > 0) {
+        patience_received(w, c, came);
     }
     connection_publish(c);
     return ONWARD_WAIT;
@@ -575,6 +576,48 @@ static void expire_parting(struct worker *w, struct connection *c)
     connection_publish(c);
 }
 
+/* Why its patience has ended. */
+static enum end lateness(const struct connection *c)
+{
+    return (c->at.flags & SLOT_SLOW) != 0 ? END_SLOW : END_TIMEOUT;
+}
+
+static void expire_sending(struct worker *w, struct connection *c)
+{
+    if (patience_look(w, c)) {
+        connection_publish(c);
+    } else {
+        connection_end(w, c, lateness(c));
+    }
+}
+
+/* A worker that was busy elsewhere, or stopped, has not yet read what came in time. */
+static bool has_come_in_time(struct worker *w, const struct connection *c)
+{
+    int unread = 0;
+    if (ioctl(c->fd, SIOCINQ, &unread) != 0 || unread == 0) {
+        return false;
+    }
+    connection_step(w, c->fd);
+    const struct slot_record *now = &c->slot->record[c->slot->current & 1];
+    return now->stage != c->at.stage || now->deadline_ms > w->now.ms;
+}
+
+/* We wait for a request, or for the rest of one. */
+static void expire_request(struct worker *w, struct connection *c)
+{
+    if (has_come_in_time(w, c) || !connection_load(w, c->fd, c)) {
+        return;
+    }
+    if (c->desk == NULL || c->work.fill_at == c->work.head_at) {
+        connection_end(w, c, END_TIMEOUT);
+        return;
+    }
+    w->cell.header->counters.ended_by_timeout++;
+    w->cell.header->counters.too_slow += c->at.stage == STAGE_BODY && lateness(c) == END_SLOW;
+    time_out_request(w, c);
+}
+
 void connection_expire(struct worker *w, int fd)
 {
     struct connection c;
@@ -589,15 +632,13 @@ void connection_expire(struct worker *w, int fd)
     }
     if (c.at.stage == STAGE_PARTING) {
         expire_parting(w, &c);
-        return;
+    } else if (patience_is_sending(&c)) {
+        expire_sending(w, &c);
+    } else if (c.at.stage == STAGE_IDLE || c.at.stage == STAGE_HEAD || c.at.stage == STAGE_BODY) {
+        expire_request(w, &c);
+    } else {
+        connection_end(w, &c, END_TIMEOUT);
     }
-    bool in_request = c.at.stage == STAGE_HEAD || c.at.stage == STAGE_BODY;
-    if (in_request && c.work.fill_at > c.work.head_at) {
-        w->cell.header->counters.ended_by_timeout++;
-        time_out_request(w, &c);
-        return;
-    }
-    connection_end(w, &c, END_TIMEOUT);
 }
 
 /* The first line of the request in work, as it came; absent if there is none. */

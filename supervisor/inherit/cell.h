@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 /* Raised with every change of a structure below: another layout cannot be adopted. */
-enum { CELL_LAYOUT_NUMBER = 5 };
+enum { CELL_LAYOUT_NUMBER = 6 };
 
 /* For the tests of that there are programs whose cells are really laid out in another way. */
 #ifdef PERDURE_TEST_CELL_LAYOUT
@@ -66,13 +66,17 @@ extern const char *const stage_name[STAGES];
 enum slot_flag {
     SLOT_UNIX = 1,     /* an AF_UNIX socket: the kernel keeps no count for it */
     SLOT_WRITABLE = 2, /* registered in the epoll set for EPOLLOUT instead of EPOLLIN */
+    SLOT_BEHIND = 4,   /* since it last rested the client could not be sent all at once: until_ms goes on */
+    SLOT_SLOW = 8,     /* when last looked at, it had moved, by less than its patience had cost */
 };
 
-/* The part that an idle connection needs. 32 bytes. */
+/* The part that an idle connection needs. 48 bytes. */
 struct slot_record {
     uint64_t received;    /* bytes taken from the stream, as of this record */
     uint64_t sent;        /* bytes given to the stream, as of this record */
-    uint64_t deadline_ms; /* when patience ends, on clock_now()'s clock */
+    uint64_t deadline_ms; /* when patience ends, on clock_now()'s clock; while sending: when it is looked at next */
+    uint64_t until_ms;    /* while sending: when patience ends; see patience.h */
+    uint64_t taken;       /* while sending: bytes that had arrived at the client when it was last looked at */
     int32_t desk;         /* -1: none */
     uint8_t stage;        /* enum stage */
     uint8_t flags;        /* enum slot_flag */
@@ -158,7 +162,8 @@ struct cell_counters {
     uint64_t refused;     /* 4xx for something malformed or too large */
     uint64_t given;       /* handed to another worker */
     uint64_t taken;
-    uint64_t dropped; /* lost in a succession because the slot did not add up */
+    uint64_t dropped;  /* lost in a succession because the slot did not add up */
+    uint64_t too_slow; /* of those ended by timeout: sent or took something, below the least rate */
 };
 
 struct cell_header {
@@ -185,7 +190,7 @@ struct cell_header {
     int32_t taking[CELL_TAKING_MAX]; /* channels on which connections arrive from a surplus worker, -1: none */
 };
 _Static_assert(offsetof(struct cell_header, beat_ms) == 16 && offsetof(struct cell_header, counters) == 24 &&
-                   sizeof(struct cell_counters) == 88,
+                   sizeof(struct cell_counters) == 96,
                "a cell's face belongs to the contract");
 
 struct cell {

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.sanitized
 @pytest.fixture
 def site(make_server):
     server = make_server(workers=1, head_timeout="400ms", body_timeout="400ms", idle_timeout="600ms",
-                         write_timeout="500ms", linger_timeout="300ms", head_limit="4k", target_limit="1k")
+                         write_timeout="500ms", linger_timeout="300ms", min_receive_rate=5, head_limit="4k", target_limit="1k")
     (server.root / "a.txt").write_bytes(b"a")
     (server.root / "large.bin").write_bytes(bytes(1 << 25))
     return server.start()
