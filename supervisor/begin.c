@@ -233,6 +233,7 @@ static bool open_all(struct supervisor *s, const struct listeners *given)
     }
     relog_use(s, &logs);
     listeners_commit(given, &s->ledger->listeners);
+    listeners_tune(&s->ledger->listeners, s->settings);
     return true;
 }
 

@@ -475,6 +475,42 @@ void listeners_close(struct listeners *listeners)
     listeners->count = 0;
 }
 
+static void set_tcp(int fd, int option, uint64_t value)
+{
+    int number = (int)value;
+    setsockopt(fd, IPPROTO_TCP, option, &number, sizeof number);
+}
+
+static uint64_t within(uint64_t value, uint64_t low, uint64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* A client that rests is probed in the second half of its time. While data waits for an acknowledgement there are no
+ * probes, and TCP_USER_TIMEOUT counts; but that also ends who acknowledges and takes nothing, whom write_timeout may
+ * allow more. */
+static void listener_tune(int fd, const struct settings *settings)
+{
+    enum { PROBES = 4, SECONDS_MOST = 32767 };
+    uint64_t ms = settings->vanished_timeout_ms;
+    int on = ms > 0;
+    set_tcp(fd, TCP_KEEPIDLE, within(ms / 2000, 1, SECONDS_MOST));
+    set_tcp(fd, TCP_KEEPINTVL, within(ms / 2000 / PROBES, 1, SECONDS_MOST));
+    set_tcp(fd, TCP_KEEPCNT, PROBES);
+    set_tcp(fd, TCP_USER_TIMEOUT, ms >= settings->write_timeout_ms ? ms : 0);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+void listeners_tune(const struct listeners *listeners, const struct settings *settings)
+{
+    for (size_t i = 0; i < listeners->count; i++) {
+        const struct listener *listener = &listeners->all[i];
+        if (unix_path(listener->address) == NULL && !listener->resting) {
+            listener_tune(listener->fd, settings);
+        }
+    }
+}
+
 size_t listeners_fds(const struct listeners *listeners, int32_t fds[CONTRACT_LISTENERS_MAX])
 {
     size_t count = 0;

@@ -150,6 +150,7 @@ static void finish_on(struct supervisor *s)
     listeners_commit(&ledger->listeners, &ledger->next_listeners);
     ledger->listeners = ledger->next_listeners;
     ledger->next_listeners.count = 0;
+    listeners_tune(&ledger->listeners, s->settings);
     reload_note(s, 0, ledger->rolling_text);
     ledger->rolling = ROLLING_NOT;
     ledger->trial_ms = clock_now().ms + ROLL_TRIAL_MS;
@@ -158,6 +159,7 @@ static void finish_on(struct supervisor *s)
 
 static void finish_back(struct supervisor *s)
 {
+    listeners_tune(&s->ledger->listeners, s->settings);
     reload_note(s, 1, s->ledger->rolling_text);
     s->ledger->rolling = ROLLING_NOT;
     reload_answer(s, 1, s->ledger->rolling_text);

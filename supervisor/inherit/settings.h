@@ -57,6 +57,7 @@ struct settings {
     uint64_t write_timeout_ms;
     uint64_t client_close_timeout_ms;
     uint64_t linger_timeout_ms;
+    uint64_t vanished_timeout_ms;
     uint32_t min_receive_rate; /* bytes a second; 0: any */
     uint32_t min_send_rate;
     uint64_t stop_timeout_ms;

@@ -145,6 +145,7 @@ static void defaults_are_those_of_the_table(void **state)
     assert_int_equal(settings->write_timeout_ms, 60000);
     assert_int_equal(settings->client_close_timeout_ms, 250);
     assert_int_equal(settings->linger_timeout_ms, 5000);
+    assert_int_equal(settings->vanished_timeout_ms, 120000);
     assert_int_equal(settings->min_receive_rate, 500);
     assert_int_equal(settings->min_send_rate, 500);
     assert_int_equal(settings->stop_timeout_ms, 30000);
@@ -226,6 +227,7 @@ static void every_value_arrives_in_its_field(void **state)
     assert_int_equal(settings->write_timeout_ms, 3600000);
     assert_int_equal(settings->client_close_timeout_ms, 1000);
     assert_int_equal(settings->linger_timeout_ms, 0);
+    assert_int_equal(settings->vanished_timeout_ms, 10000);
     assert_int_equal(settings->min_receive_rate, 0);
     assert_int_equal(settings->min_send_rate, 1024);
     assert_int_equal(settings->stop_timeout_ms, 86400000);
@@ -237,7 +239,7 @@ static void every_value_arrives_in_its_field(void **state)
     assert_int_equal(settings->listeners_count, 3);
     assert_string_equal(settings->listeners[0].address, "127.0.0.1:8001");
     assert_int_equal(settings->listeners[0].backlog, 128);
-    assert_int_equal(settings->listeners[0].line, 25);
+    assert_int_equal(settings->listeners[0].line, 26);
     assert_string_equal(settings->listeners[1].address, "[::1]:8001");
     assert_int_equal(settings->listeners[1].backlog, 4096);
     assert_string_equal(settings->listeners[2].address, "unix:/tmp/perdure-every-key.sock");
@@ -246,7 +248,7 @@ static void every_value_arrives_in_its_field(void **state)
     assert_string_equal(settings->listeners[2].group, "daemon");
     assert_int_equal(settings->sites_count, 2);
     const struct site_setting *site = &settings->sites[0];
-    assert_int_equal(site->line, 29);
+    assert_int_equal(site->line, 30);
     assert_string_equal(site->file, "good_every_key.conf");
     assert_int_equal(site->names_count, 3);
     assert_string_equal(site->names[0], "example.org");
