@@ -26,6 +26,7 @@ static void fill(struct ledger *ledger)
     ledger->bytes = sizeof *ledger;
     ledger->present = ledger->good = (struct ledger_edition){.snapshot_fd = -1, .program_fd = -1};
     ledger->lock_fd = ledger->stderr_fd = ledger->error_log_fd = ledger->access_log_fd = -1;
+    ledger->tally_fd = -1;
     ledger->keeper_fd = ledger->ready_fd = ledger->former_program_fd = -1;
     control_keep_nothing(&ledger->control);
     for (size_t i = 0; i < LEDGER_GIFTS_MAX; i++) {
@@ -153,6 +154,7 @@ void ledger_each_fd(struct ledger *ledger, void (*visit)(int32_t *fd, void *cont
     visit_one(&ledger->stderr_fd, visit, context);
     visit_one(&ledger->error_log_fd, visit, context);
     visit_one(&ledger->access_log_fd, visit, context);
+    visit_one(&ledger->tally_fd, visit, context);
     visit_one(&ledger->control.listener_fd, visit, context);
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         visit_one(&ledger->control.clients[i].fd, visit, context);

@@ -19,7 +19,7 @@
 #define LEDGER_VARIABLE "PERDURE_LEDGER"
 enum {
     LEDGER_MAGIC = 0x50455244,
-    LEDGER_VERSION = 15, /* raised with every change of a structure in here, workers.h or listeners.h */
+    LEDGER_VERSION = 16, /* raised with every change of a structure in here, workers.h or listeners.h */
     LEDGER_RESULT_BYTES = 4096,
     LEDGER_WHO_BYTES = 96,
     LEDGER_COMMAND_BYTES = 4096,
@@ -112,6 +112,7 @@ struct ledger {
     int32_t stderr_fd; /* the descriptor 2 that the supervisor was started with */
     int32_t error_log_fd;
     int32_t access_log_fd;
+    int32_t tally_fd; /* tally.h; -1: none yet */
     uint32_t error_log_is_syslog;
     struct control_kept control;
     uint64_t oom_kills; /* of /proc/vmstat, as last seen */

@@ -2,6 +2,7 @@
 #include "supervisor/ledger_fds.h"
 
 #include "supervisor/inherit/log.h"
+#include "supervisor/inherit/tally.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@ enum owner {
     OWNER_LOCK,
     OWNER_KEEPER,
     OWNER_CONTROL,
+    OWNER_TALLY,
     OWNER_CLIENTS, /* this and the next ones: one each */
     OWNER_GIFTS = OWNER_CLIENTS + CONTROL_CLIENTS_MAX,
     OWNER_WORKERS = OWNER_GIFTS + LEDGER_GIFTS_MAX, /* their channels */
@@ -37,6 +39,7 @@ enum kind {
     KIND_DOOR,     /* a listening one */
     KIND_LISTENER, /* a listening SOCK_STREAM one */
     KIND_CELL,
+    KIND_TALLY,
     KIND_SNAPSHOT,
     KIND_PROGRAM,
     KIND_LOG,  /* anything that can be written to, but a channel */
@@ -90,6 +93,8 @@ static bool is_of(int fd, enum kind kind)
         return is_socket(fd, SOCK_STREAM, 1);
     case KIND_CELL:
         return is_memfd(fd, "perdure-cell");
+    case KIND_TALLY:
+        return is_memfd(fd, TALLY_MEMFD);
     case KIND_SNAPSHOT:
         return is_memfd(fd, "perdure-snapshot");
     case KIND_PROGRAM:
@@ -162,6 +167,7 @@ static void visit_all(struct ledger *ledger, visitor *see, void *context)
     visit(see, context, &ledger->stderr_fd, OWNER_LOGS, KIND_LOG, "standard error, image", ledger->images);
     visit(see, context, &ledger->error_log_fd, OWNER_LOGS, KIND_LOG, "the error log, image", ledger->images);
     visit(see, context, &ledger->access_log_fd, OWNER_LOGS, KIND_LOG, "the access log, image", ledger->images);
+    visit(see, context, &ledger->tally_fd, OWNER_TALLY, KIND_TALLY, "the tally, image", ledger->images);
     visit(see, context, &ledger->lock_fd, OWNER_LOCK, KIND_FILE, "the lock, image", ledger->images);
     visit(see, context, &ledger->keeper_fd, OWNER_KEEPER, KIND_CHANNEL, "the keeper's channel, image", ledger->images);
     visit(see, context, &ledger->control.listener_fd, OWNER_CONTROL, KIND_DOOR, "the control socket, image",

@@ -387,6 +387,7 @@ static void mend_descriptors(struct mending *m, struct ledger *ledger)
     mend_fd(m, &ledger->stderr_fd, "stderr_fd");
     mend_fd(m, &ledger->error_log_fd, "error_log_fd");
     mend_fd(m, &ledger->access_log_fd, "access_log_fd");
+    mend_fd(m, &ledger->tally_fd, "tally_fd");
     mend_edition(m, &ledger->present);
     mend_edition(m, &ledger->good);
     mend_fd(m, &ledger->former_program_fd, "former_program_fd");

@@ -30,6 +30,7 @@ static struct birth birth_of(const struct supervisor *s, int program_fd, int sna
         .door_fd = -1,
         .ledger_fd = -1,
         .handed_fd = -1,
+        .tally_fd = -1,
     };
 }
 

@@ -115,6 +115,8 @@ static void json_counters(struct json *json, const struct cell_counters *counter
     json_number(json, "taken", (int64_t)counters->taken);
     json_number(json, "dropped", (int64_t)counters->dropped);
     json_number(json, "too_slow", (int64_t)counters->too_slow);
+    json_number(json, "limited_connections", (int64_t)counters->limited_connections);
+    json_number(json, "limited_requests", (int64_t)counters->limited_requests);
 }
 
 /* What the process has taken from itself; its uid and NoNewPrivs are for everybody to see in /proc. */

@@ -11,6 +11,7 @@
 #include "supervisor/door.h"
 #include "supervisor/fd_store.h"
 #include "supervisor/inherit/log.h"
+#include "supervisor/inherit/tally.h"
 #include "supervisor/reap.h"
 #include "supervisor/spawn.h"
 
@@ -69,6 +70,7 @@ static struct birth birth_of(const struct supervisor *s, const struct worker *w,
         .door_fd = -1,
         .ledger_fd = -1,
         .handed_fd = -1,
+        .tally_fd = -1,
     };
     birth.listeners_count = (uint32_t)listeners_fds(listeners_for(ledger, w), birth.listener_fds);
     return birth;
@@ -118,6 +120,7 @@ void tend_mourn(struct supervisor *s, struct worker *w)
                   connections);
         s->ledger->lost_connections += connections;
     }
+    tally_forget(s->ledger->tally_fd, w->slot);
     drop_cell(s, w);
 }
 
@@ -136,6 +139,21 @@ static void open_door(const struct supervisor *s, const struct worker *w, struct
     }
 }
 
+/* Made when it is first needed, and again if it was lost: who has the one before counts by that. */
+static int tally(struct supervisor *s)
+{
+    int32_t *fd = &s->ledger->tally_fd;
+    if (*fd < 0) {
+        *fd = tally_create();
+        if (*fd < 0) {
+            log_warn("addresses are not limited: no tally can be made: %s", strerror(errno));
+            return -1;
+        }
+        fd_store_add(s, *fd);
+    }
+    return *fd;
+}
+
 static bool spawn_fresh(struct supervisor *s, struct worker *w)
 {
     int ends[2];
@@ -148,6 +166,7 @@ static bool spawn_fresh(struct supervisor *s, struct worker *w)
     }
     struct birth birth = birth_of(s, w, ends);
     open_door(s, w, &birth);
+    birth.tally_fd = tally(s);
     pid_t pid = spawn_worker(&birth, &s->privilege, w->cell_slots);
     int saved = errno;
     close_fd(&birth.door_fd);

@@ -3,6 +3,7 @@
 
 #include "supervisor/inherit/log.h"
 #include "worker/connection.h"
+#include "worker/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,6 +100,20 @@ void accept_resume(struct worker *w)
     accept_begin(w);
 }
 
+static void admit(struct worker *w, int fd, const struct sockaddr_storage *peer)
+{
+    const struct client_address client = client_address_of(peer);
+    enum admission admission = limits_admission(w, &client);
+    if (admission == ADMIT_NOT) {
+        close(fd);
+        return;
+    }
+    connection_accepted(w, fd, peer->ss_family == AF_UNIX, &client);
+    if (admission == ADMIT_TO_REFUSE) {
+        connection_turn_away(w, fd);
+    }
+}
+
 /* One connection. False if there was none, or accept rests now. */
 static bool accept_one(struct worker *w, int listener)
 {
@@ -113,7 +128,7 @@ static bool accept_one(struct worker *w, int listener)
         }
         return errno == ECONNABORTED || errno == EINTR || errno == EPROTO;
     }
-    connection_begin(w, fd, peer.ss_family == AF_UNIX, 0, 0);
+    admit(w, fd, &peer);
     w->cell.header->counters.accepted++;
     return true;
 }

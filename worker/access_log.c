@@ -4,7 +4,6 @@
 #include "supervisor/inherit/check.h"
 #include "supervisor/inherit/log.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdatomic.h>
@@ -70,28 +69,20 @@ static size_t put_string(char *line, size_t at, size_t size, const char *string)
     return at + length;
 }
 
-/* What the client of a descriptor is called; it is asked once for each connection that has the number. */
+/* What the client of a descriptor is called; written once for each connection that has the number. */
 struct client_name {
-    uint32_t serial; /* of the slot, when it was asked */
+    uint32_t serial; /* of the slot, when it was written */
     char text[INET6_ADDRSTRLEN];
 };
 
-static void ask_name(int fd, char name[INET6_ADDRSTRLEN])
+static void write_name(const struct connection *c, char name[INET6_ADDRSTRLEN])
 {
-    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
-    socklen_t length = sizeof peer;
-    if (getpeername(fd, (struct sockaddr *)&peer, &length) != 0) {
-        snprintf(name, INET6_ADDRSTRLEN, "-");
-    } else if (peer.ss_family == AF_INET) {
-        inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, name, INET6_ADDRSTRLEN);
-    } else if (peer.ss_family == AF_INET6) {
-        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&peer)->sin6_addr, name, INET6_ADDRSTRLEN);
-    } else {
-        snprintf(name, INET6_ADDRSTRLEN, "unix:");
+    if (!client_address_text(&c->slot->client, name)) {
+        snprintf(name, INET6_ADDRSTRLEN, "%s", (c->at.flags & SLOT_UNIX) != 0 ? "unix:" : "-");
     }
 }
 
-/* Not in the cell: a successor can ask again. */
+/* Not in the cell: a successor can write it again. */
 const char *access_log_client(struct worker *w, const struct connection *c)
 {
     if (w->client_names == NULL) {
@@ -100,7 +91,7 @@ const char *access_log_client(struct worker *w, const struct connection *c)
     }
     struct client_name *name = &w->client_names[c->fd];
     if (name->text[0] == '\0' || name->serial != c->slot->serial) {
-        ask_name(c->fd, name->text);
+        write_name(c, name->text);
         name->serial = c->slot->serial;
     }
     return name->text;

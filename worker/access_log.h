@@ -28,7 +28,7 @@ void access_log_cut(struct worker *w, struct connection *c);
  * Ends before byte SIZE; returns where. No NUL follows. */
 size_t access_log_escape(char *line, size_t at, size_t size, struct text text);
 
-/* The address of C's client; "-" if the kernel does not tell. Borrowed until C ends. */
+/* The address of C's client; "-" if the kernel did not tell. Borrowed until C ends. */
 const char *access_log_client(struct worker *w, const struct connection *c);
 
 /* Write what has gathered. Called once a turn. */

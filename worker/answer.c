@@ -5,6 +5,7 @@
 
 #include "supervisor/inherit/check.h"
 #include "worker/access_log.h"
+#include "worker/limits.h"
 #include "worker/test_target.h"
 
 #include <string.h>
@@ -104,7 +105,7 @@ static bool take_next(struct worker *w, struct connection *c, struct request *re
     size_t scanned = 0;
     if (request_parse(c->desk->in + c->work.next_at, c->work.fill_at - c->work.next_at, &limits, &scanned, request,
                       &refusal) != REQUEST_WHOLE ||
-        request->body != BODY_NONE) {
+        request->body != BODY_NONE || !limits_allow_request(w, c)) {
         return false;
     }
     c->work.head_at = c->work.next_at;

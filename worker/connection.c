@@ -4,6 +4,7 @@
 #include "supervisor/inherit/check.h"
 #include "supervisor/inherit/log.h"
 #include "worker/access_log.h"
+#include "worker/limits.h"
 #include "worker/patience.h"
 #include "worker/witness.h"
 
@@ -102,11 +103,12 @@ void connection_enter(struct worker *w, struct connection *c, enum stage next)
 
 /* ---- beginning and end ---- */
 
-void connection_begin(struct worker *w, int fd, bool is_unix, uint64_t received, uint64_t sent)
+static void begin(struct worker *w, int fd, const struct slot_record *at, const struct client_address *client)
 {
     check((uint32_t)fd < w->cell.slots_count);
-    struct connection c = {.fd = fd, .slot = &w->cell.slots[fd]};
-    c.at = (struct slot_record){.received = received, .sent = sent, .desk = -1, .flags = is_unix ? SLOT_UNIX : 0};
+    struct connection c = {.fd = fd, .slot = &w->cell.slots[fd], .at = *at};
+    c.slot->client = *client;
+    limits_count(w, &c);
     connection_enter(w, &c, STAGE_IDLE);
     c.slot->serial++;
     if ((uint32_t)fd > w->cell.header->top) {
@@ -117,6 +119,18 @@ void connection_begin(struct worker *w, int fd, bool is_unix, uint64_t received,
     if (!worker_watch(w, fd, EPOLL_CTL_ADD, EPOLLIN) && errno != EEXIST) {
         connection_end(w, &c, END_SICK);
     }
+}
+
+void connection_accepted(struct worker *w, int fd, bool is_unix, const struct client_address *client)
+{
+    begin(w, fd, &(struct slot_record){.desk = -1, .flags = is_unix ? SLOT_UNIX : 0}, client);
+}
+
+void connection_begin(struct worker *w, int fd, bool is_unix, uint64_t received, uint64_t sent)
+{
+    const struct client_address client = client_address_ask(fd);
+    const struct slot_record at = {.received = received, .sent = sent, .desk = -1, .flags = is_unix ? SLOT_UNIX : 0};
+    begin(w, fd, &at, &client);
 }
 
 static void count_end(struct cell_counters *counters, enum end why)
@@ -170,6 +184,7 @@ void connection_end(struct worker *w, struct connection *c, enum end why)
     if (c->at.stage == STAGE_RESPOND && c->desk != NULL) {
         access_log_cut(w, c);
     }
+    limits_uncount(w, c);
     int32_t desk = c->desk != NULL ? c->at.desk : -1;
     int file_fd = c->desk != NULL ? c->work.file_fd : -1;
     connection_enter(w, c, STAGE_CLOSING);

@@ -4,6 +4,7 @@
 #include "supervisor/inherit/log.h"
 #include "worker/accept.h"
 #include "worker/connection.h"
+#include "worker/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +37,7 @@ void handover_give(struct worker *w, int channel)
 static void forget(struct worker *w, struct connection *c)
 {
     worker_watch(w, c->fd, EPOLL_CTL_DEL, 0);
+    limits_uncount(w, c);
     close(c->fd); /* not shutdown: the connection lives on with the heir */
     c->at = (struct slot_record){.desk = -1, .stage = STAGE_FREE};
     connection_publish(c);

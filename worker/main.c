@@ -6,6 +6,7 @@
 #include "supervisor/inherit/log.h"
 #include "worker/accept.h"
 #include "worker/last_words.h"
+#include "worker/limits.h"
 #include "worker/loop.h"
 #include "worker/orders.h"
 #include "worker/orphan.h"
@@ -205,6 +206,7 @@ int main(int argc, char **argv)
     succession_look(&w);
     leave_some_to_keeper(&w);
     open_site(&w);
+    limits_open(&w);
     confine(&w);
     stand(&w);
     do {

@@ -47,6 +47,7 @@ static struct text status_headers(int status)
     switch (status) {
     case 405:
         return TEXT("Allow: GET, HEAD, OPTIONS\r\n");
+    case 429:
     case 503:
         return TEXT("Retry-After: 1\r\n");
     default:

@@ -12,6 +12,7 @@
 #include "supervisor/inherit/check.h"
 #include "supervisor/inherit/log.h"
 #include "worker/access_log.h"
+#include "worker/limits.h"
 #include "worker/patience.h"
 
 #include <errno.h>
@@ -146,11 +147,26 @@ static void begin_continue(struct worker *w, struct connection *c, const struct 
     connection_enter(w, c, STAGE_CONTINUE);
 }
 
+/* Its address has sent too many in this second. */
+static enum onward limit_request(struct worker *w, struct connection *c, const struct request *request)
+{
+    w->cell.header->counters.limited_requests++;
+    if (!w->settings->answer_429) {
+        connection_end(w, c, END_US);
+        return ONWARD_ENDED;
+    }
+    answer_error(w, c, request, 429);
+    return ONWARD_GO;
+}
+
 /* The head at work.head_at is whole. */
 static enum onward take_request(struct worker *w, struct connection *c, const struct request *request)
 {
     c->work.head_bytes = (uint32_t)request->head_bytes;
     c->work.next_at = c->work.head_at + c->work.head_bytes;
+    if (!limits_allow_request(w, c)) {
+        return limit_request(w, c, request);
+    }
     if (request->body == BODY_NONE) {
         answer_requests(w, c, request);
     } else if (request->body == BODY_LENGTH && request->content_length > w->settings->body_limit) {
@@ -346,6 +362,18 @@ static void half_close(struct worker *w, struct connection *c)
     shutdown(c->fd, SHUT_WR);
     connection_enter(w, c, STAGE_LINGER);
     c->at.drained_kib = 0;
+}
+
+void connection_turn_away(struct worker *w, int fd)
+{
+    static const char words[] = "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\n"
+                                "Content-Length: 0\r\n\r\n";
+    struct connection c;
+    if (connection_load(w, fd, &c)) {
+        (void)!send(fd, words, sizeof words - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        half_close(w, &c);
+        connection_publish(&c);
+    }
 }
 
 /* True if the client, which has the last response, shall close first. Who closes first has TIME_WAIT. */

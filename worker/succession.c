@@ -9,6 +9,7 @@
 #include "worker/access_log.h"
 #include "worker/connection.h"
 #include "worker/handover.h"
+#include "worker/limits.h"
 #include "worker/patience.h"
 #include "worker/witness.h"
 
@@ -220,6 +221,7 @@ static bool adopt_slot(struct worker *w, int fd, struct succession *succession)
         return false;
     }
     patience_curb(w, &c); /* the predecessor's settings allowed more, or its cell is sick */
+    limits_recount(w, &c);
     connection_publish(&c);
     w->unverified[fd / 8] |= (uint8_t)(1U << (fd & 7));
     return true;

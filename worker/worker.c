@@ -18,8 +18,8 @@ bool worker_owns(const struct worker *w, int fd)
     const struct birth *birth = &w->birth;
     if (fd <= STDERR_FILENO || fd == birth->control_fd || fd == birth->keeper_fd || fd == birth->snapshot_fd ||
         fd == birth->access_log_fd || fd == birth->program_fd || fd == birth->cell_fd || fd == birth->epoll_fd ||
-        fd == birth->door_fd || fd == birth->ledger_fd || fd == w->guarded_fd || fd == log_descriptor() ||
-        fd == w->giving_fd) {
+        fd == birth->door_fd || fd == birth->ledger_fd || fd == birth->tally_fd || fd == w->guarded_fd ||
+        fd == log_descriptor() || fd == w->giving_fd) {
         return true;
     }
     for (size_t i = 0; i < birth->listeners_count; i++) {

@@ -7,6 +7,7 @@
 #include "supervisor/inherit/clock.h"
 #include "supervisor/inherit/contract.h"
 #include "supervisor/inherit/settings.h"
+#include "supervisor/inherit/tally.h"
 #include "worker/desks.h"
 #include "worker/response.h"
 
@@ -21,6 +22,7 @@ struct worker {
     struct responder *responder;
     struct cell cell;
     struct desks desks;
+    struct tally tally;
     /* By descriptor; NULL until an access-log line is written. */
     struct client_name *client_names;
     pid_t keeper_pid;

@@ -19,6 +19,8 @@
 #ifndef PERDURE_INHERIT_CELL_H
 #define PERDURE_INHERIT_CELL_H
 
+#include "supervisor/inherit/client_address.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,6 +70,7 @@ enum slot_flag {
     SLOT_WRITABLE = 2, /* registered in the epoll set for EPOLLOUT instead of EPOLLIN */
     SLOT_BEHIND = 4,   /* since it last rested the client could not be sent all at once: until_ms goes on */
     SLOT_SLOW = 8,     /* when last looked at, it had moved, by less than its patience had cost */
+    SLOT_COUNTED = 16, /* among its client's connections, in this worker's row of the tally */
 };
 
 /* The part that an idle connection needs. 48 bytes. */
@@ -88,8 +91,9 @@ struct slot_record {
 };
 
 struct slot {
-    uint32_t current; /* 0 or 1: which record holds. The store to it publishes both records */
-    uint32_t serial;  /* counts the connections that had this descriptor number */
+    uint32_t current;             /* 0 or 1: which record holds. The store to it publishes both records */
+    uint32_t serial;              /* counts the connections that had this descriptor number */
+    struct client_address client; /* written before the record that tells of the connection */
     struct slot_record record[2];
 };
 _Static_assert(sizeof(struct slot) <= 300, "an idle connection costs at most 300 bytes in the cell");
@@ -162,8 +166,10 @@ struct cell_counters {
     uint64_t refused;     /* 4xx for something malformed or too large */
     uint64_t given;       /* handed to another worker */
     uint64_t taken;
-    uint64_t dropped;  /* lost in a succession because the slot did not add up */
-    uint64_t too_slow; /* of those ended by timeout: sent or took something, below the least rate */
+    uint64_t dropped;             /* lost in a succession because the slot did not add up */
+    uint64_t too_slow;            /* of those ended by timeout: sent or took something, below the least rate */
+    uint64_t limited_connections; /* refused: their address had connections_per_address */
+    uint64_t limited_requests;    /* the same with requests_per_address */
 };
 
 struct cell_header {
@@ -190,7 +196,7 @@ struct cell_header {
     int32_t taking[CELL_TAKING_MAX]; /* channels on which connections arrive from a surplus worker, -1: none */
 };
 _Static_assert(offsetof(struct cell_header, beat_ms) == 16 && offsetof(struct cell_header, counters) == 24 &&
-                   sizeof(struct cell_counters) == 96,
+                   sizeof(struct cell_counters) == 112,
                "a cell's face belongs to the contract");
 
 struct cell {

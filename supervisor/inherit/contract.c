@@ -17,7 +17,7 @@ const char *const birth_cause_name[BIRTH_CAUSES] = {
 
 /* ---- birth ---- */
 
-enum { BIRTH_NUMBERS = 17 };
+enum { BIRTH_NUMBERS = 18 };
 
 /* The numbers of a birth in the order in which they travel; listener_fds follow. */
 static void birth_to_numbers(const struct birth *birth, long numbers[BIRTH_NUMBERS])
@@ -26,7 +26,7 @@ static void birth_to_numbers(const struct birth *birth, long numbers[BIRTH_NUMBE
         birth->version,    birth->slot,       birth->generation, birth->cause,           birth->signal,
         birth->syslog,     birth->control_fd, birth->keeper_fd,  birth->snapshot_fd,     birth->access_log_fd,
         birth->program_fd, birth->cell_fd,    birth->epoll_fd,   birth->listeners_count, birth->door_fd,
-        birth->ledger_fd,  birth->handed_fd,
+        birth->ledger_fd,  birth->handed_fd,  birth->tally_fd,
     };
     memcpy(numbers, all, sizeof all);
 }
@@ -77,6 +77,7 @@ static void birth_from_numbers(struct birth *birth, const long numbers[BIRTH_NUM
         .door_fd = (int32_t)numbers[14],
         .ledger_fd = (int32_t)numbers[15],
         .handed_fd = (int32_t)numbers[16],
+        .tally_fd = (int32_t)numbers[17],
     };
 }
 
@@ -122,6 +123,7 @@ static void pass_on_all(const struct birth *birth)
     pass_on(birth->door_fd);
     pass_on(birth->ledger_fd);
     pass_on(birth->handed_fd);
+    pass_on(birth->tally_fd);
     for (size_t i = 0; i < birth->listeners_count; i++) {
         pass_on(birth->listener_fds[i]);
     }

@@ -35,7 +35,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { CONTRACT_VERSION = 5, CONTRACT_LISTENERS_MAX = 64, CONTRACT_FDS_MAX = 8 + CONTRACT_LISTENERS_MAX };
+enum { CONTRACT_VERSION = 6, CONTRACT_LISTENERS_MAX = 64, CONTRACT_FDS_MAX = 8 + CONTRACT_LISTENERS_MAX };
 
 /* Why a worker is born. */
 enum birth_cause {
@@ -71,6 +71,7 @@ struct birth {
                               once; -1: there is none. It goes on to the successor, as the cell does */
     int32_t ledger_fd;     /* the supervisor's memory, to be read only: for that one. -1: none */
     int32_t handed_fd;     /* -1, or whence cell, epoll set and all else comes: handing.h */
+    int32_t tally_fd;      /* tally.h; goes on to the successor, as the cell does. -1: none */
     uint32_t listeners_count;
     int32_t listener_fds[CONTRACT_LISTENERS_MAX];
 };

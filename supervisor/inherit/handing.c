@@ -10,7 +10,7 @@
 enum {
     HANDED_MAX = 32, /* at a time: the successor needs as many numbers more while it puts them where they belong */
     FREE_MAX = 2 * CONTRACT_FDS_MAX,
-    FREE_FIXED = 4, /* of a HANDED_FREE: the cell, the epoll set, the door, the ledger */
+    FREE_FIXED = 5, /* of a HANDED_FREE: the cell, the epoll set, the door, the ledger, the tally */
     BLOCK = 64,     /* descriptors looked at with one poll(2) */
     FULL_MS = 10,   /* until the kernel may let more descriptors be on their way */
 };
@@ -76,7 +76,7 @@ static bool give_free(const struct birth *mine, int channel, int end)
 {
     struct handed handed = {.kind = HANDED_FREE,
                             .count = FREE_FIXED,
-                            .numbers = {mine->cell_fd, mine->epoll_fd, mine->door_fd, mine->ledger_fd}};
+                            .numbers = {mine->cell_fd, mine->epoll_fd, mine->door_fd, mine->ledger_fd, mine->tally_fd}};
     for (int fd = STDERR_FILENO + 1; fd < end && handed.count < FREE_FIXED + FREE_MAX; fd++) {
         if (!is_passed_on(fd)) {
             handed.numbers[handed.count++] = fd;
@@ -222,6 +222,7 @@ bool handing_take(struct birth *birth)
     birth->epoll_fd = handed.numbers[1];
     birth->door_fd = handed.numbers[2];
     birth->ledger_fd = handed.numbers[3];
+    birth->tally_fd = handed.numbers[4];
     for (;;) {
         count = HANDED_MAX;
         if (!take(birth->handed_fd, &handed, fds, &count) || count != handed.count) {

@@ -64,7 +64,10 @@ struct settings {
     uint64_t ready_timeout_ms;
     uint64_t hang_timeout_ms;
     uint64_t file_cache_valid_ms;
-    unsigned connections; /* per worker */
+    unsigned connections;             /* per worker */
+    unsigned connections_per_address; /* 0: any number */
+    unsigned requests_per_address;    /* a second; 0: any number */
+    bool answer_429;
     uint32_t head_limit;
     uint32_t target_limit;
     uint64_t body_limit;

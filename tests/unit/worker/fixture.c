@@ -122,7 +122,8 @@ void fixture_open(struct fixture *f, uint32_t slots)
                                 .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
                                 .door_fd = -1,
                                 .ledger_fd = -1,
-                                .handed_fd = -1};
+                                .handed_fd = -1,
+                                .tally_fd = -1};
     open_private(f, BIRTH_FRESH);
     desks_settle(&f->w.desks);
     f->w.alone = true;

@@ -15,10 +15,19 @@
 
 #include <cmocka.h>
 
-enum { FIRST = 40, HELD = 150, CELL = FIRST, EPOLL = FIRST + 1, DOOR = FIRST + 2, LEDGER = FIRST + 3 };
+enum {
+    FIRST = 40,
+    HELD = 150,
+    CELL = FIRST,
+    EPOLL = FIRST + 1,
+    DOOR = FIRST + 2,
+    LEDGER = FIRST + 3,
+    TALLY = FIRST + 4
+};
 enum { OWN_CONTROL = FIRST + 7, OWN_KEEPER = FIRST + 33, OWN_SNAPSHOT = FIRST + 64, OWN_HANDS = FIRST + 100 };
 
-static const struct birth keepers = {.cell_fd = CELL, .epoll_fd = EPOLL, .door_fd = DOOR, .ledger_fd = LEDGER};
+static const struct birth keepers = {
+    .cell_fd = CELL, .epoll_fd = EPOLL, .door_fd = DOOR, .ledger_fd = LEDGER, .tally_fd = TALLY};
 
 /* A memory file that says NUMBER, at that number. */
 static void hold(int number, int says, int flags)
@@ -71,7 +80,8 @@ static struct birth own(int hands)
 /* In the successor: 0 if all is as it should be, or which check failed. */
 static int look(const struct birth *birth)
 {
-    if (birth->cell_fd != CELL || birth->epoll_fd != EPOLL || birth->door_fd != DOOR || birth->ledger_fd != LEDGER) {
+    if (birth->cell_fd != CELL || birth->epoll_fd != EPOLL || birth->door_fd != DOOR || birth->ledger_fd != LEDGER ||
+        birth->tally_fd != TALLY) {
         return 1;
     }
     if (what_says(birth->control_fd) != 1 || what_says(birth->keeper_fd) != 2 || what_says(birth->snapshot_fd) != 3) {

@@ -152,6 +152,9 @@ static void defaults_are_those_of_the_table(void **state)
     assert_int_equal(settings->ready_timeout_ms, 10000);
     assert_int_equal(settings->hang_timeout_ms, 10000);
     assert_int_equal(settings->file_cache_valid_ms, 1000);
+    assert_int_equal(settings->connections_per_address, 0);
+    assert_int_equal(settings->requests_per_address, 0);
+    assert_true(settings->answer_429);
     assert_int_equal(settings->head_limit, 16384);
     assert_int_equal(settings->target_limit, 8192);
     assert_int_equal(settings->body_limit, 1048576);
@@ -233,13 +236,16 @@ static void every_value_arrives_in_its_field(void **state)
     assert_int_equal(settings->stop_timeout_ms, 86400000);
     assert_int_equal(settings->ready_timeout_ms, 100);
     assert_int_equal(settings->hang_timeout_ms, 200);
+    assert_int_equal(settings->connections_per_address, 10);
+    assert_int_equal(settings->requests_per_address, 100);
+    assert_false(settings->answer_429);
     assert_int_equal(settings->head_limit, 32768);
     assert_int_equal(settings->target_limit, 100);
     assert_int_equal(settings->body_limit, 2147483648);
     assert_int_equal(settings->listeners_count, 3);
     assert_string_equal(settings->listeners[0].address, "127.0.0.1:8001");
     assert_int_equal(settings->listeners[0].backlog, 128);
-    assert_int_equal(settings->listeners[0].line, 26);
+    assert_int_equal(settings->listeners[0].line, 29);
     assert_string_equal(settings->listeners[1].address, "[::1]:8001");
     assert_int_equal(settings->listeners[1].backlog, 4096);
     assert_string_equal(settings->listeners[2].address, "unix:/tmp/perdure-every-key.sock");
@@ -248,7 +254,7 @@ static void every_value_arrives_in_its_field(void **state)
     assert_string_equal(settings->listeners[2].group, "daemon");
     assert_int_equal(settings->sites_count, 2);
     const struct site_setting *site = &settings->sites[0];
-    assert_int_equal(site->line, 30);
+    assert_int_equal(site->line, 33);
     assert_string_equal(site->file, "good_every_key.conf");
     assert_int_equal(site->names_count, 3);
     assert_string_equal(site->names[0], "example.org");
