@@ -173,7 +173,7 @@ def test_the_access_log_costs_no_call_per_request(clients):
 
 
 def test_a_connection_for_one_request_costs_six_if_its_client_closes(clients):
-    calls = clients().count_once(wait_for_end=False)
+    calls = clients(client_close_timeout="10s").count_once(wait_for_end=False)
     assert per_request(calls) <= PARTED_CALLS_MOST, calls
 
 
