@@ -93,8 +93,9 @@ int cell_create(uint32_t slots)
     if (fd < 0) {
         return -1;
     }
-    if (ftruncate(fd, CELL_HEADER_BYTES) != 0 || pwrite(fd, &face, sizeof face, 0) != (ssize_t)sizeof face ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0) {
+    /* A memfd is born with mode 0777: by /proc, another process of a worker's user could open it for writing. */
+    if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || ftruncate(fd, CELL_HEADER_BYTES) != 0 ||
+        pwrite(fd, &face, sizeof face, 0) != (ssize_t)sizeof face || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0) {
         int saved = errno;
         close(fd);
         errno = saved;

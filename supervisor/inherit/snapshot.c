@@ -244,7 +244,7 @@ int snapshot_begin(struct snapshot_taking *taking, const char *path, const char 
     int ends[2] = {-1, -1};
     *taking = (struct snapshot_taking){.pid = -1, .pipe_fd = -1, .fd = -1};
     taking->fd = memfd_create("perdure-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (taking->fd >= 0 && pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) {
+    if (taking->fd >= 0 && fchmod(taking->fd, S_IRUSR | S_IWUSR) == 0 && pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) {
         taking->pipe_fd = ends[0];
         taking->pid = fork();
     }
