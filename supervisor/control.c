@@ -22,6 +22,7 @@
 
 enum {
     CLIENT_PATIENCE_MS = 5000, /* with a client that does not ask, or does not take its answer */
+    EVENTS_AT_ONCE = 32,       /* dealt with before the supervisor looks after its workers again */
     TAG_LISTENER = 0,          /* in epoll's data; clients' numbers begin at TAG_CLIENTS */
     TAG_TIMER = 1,
     TAG_CLIENTS = 2,
@@ -109,12 +110,13 @@ static void timer_arm(const struct control *control)
     timerfd_settime(control->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
-/* With all places taken nobody is accepted: who comes waits in the kernel's queue. */
+/* With all places taken by clients that have asked, nobody is accepted: who comes waits in the kernel's queue. */
 static void listener_rest_or_go(struct control *control)
 {
     bool room = false;
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-        room = room || control->clients[i].state == CLIENT_NONE;
+        enum client_state state = control->clients[i].state;
+        room = room || state == CLIENT_NONE || state == CLIENT_ASKING;
     }
     if (room != control->listening) {
         control->listening = room;
@@ -164,6 +166,7 @@ static void client_enter(struct control *control, struct client *client, enum cl
         watch(control, is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, client->fd, events[next], client->number);
     }
     timer_arm(control);
+    listener_rest_or_go(control);
 }
 
 /* Its request is taken out of the queue only now. Until it has its answer another image can read it once more; and a
@@ -179,7 +182,6 @@ static void client_forget(struct control *control, struct client *client)
     ssize_t ignored = recv(fd, &packet, sizeof packet, MSG_DONTWAIT);
     (void)ignored;
     close_one(&client->fd);
-    listener_rest_or_go(control);
 }
 
 static struct client *client_find(struct control *control, uint64_t number)
@@ -193,6 +195,26 @@ static struct client *client_find(struct control *control, uint64_t number)
     return NULL;
 }
 
+/* It has not asked, nor is its request on the way to us. */
+static bool client_is_silent(const struct client *client)
+{
+    char byte;
+    return client->state == CLIENT_ASKING && recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/* The one that came first of those that are silent; NULL: there is none. */
+static struct client *client_most_silent(struct control *control)
+{
+    struct client *found = NULL;
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        struct client *client = &control->clients[i];
+        if ((found == NULL || client->number < found->number) && client_is_silent(client)) {
+            found = client;
+        }
+    }
+    return found;
+}
+
 static struct client *client_place(struct control *control)
 {
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
@@ -203,6 +225,17 @@ static struct client *client_place(struct control *control)
     return NULL;
 }
 
+/* Who asks does so at once, and who only holds a place has to give it up when others come. */
+static struct client *client_make_place(struct control *control)
+{
+    struct client *place = client_place(control);
+    struct client *silent = place == NULL ? client_most_silent(control) : NULL;
+    if (silent != NULL) {
+        client_forget(control, silent);
+    }
+    return place != NULL ? place : silent;
+}
+
 static bool client_is_allowed(int fd, struct ucred *peer)
 {
     socklen_t length = sizeof *peer;
@@ -211,19 +244,18 @@ static bool client_is_allowed(int fd, struct ucred *peer)
 
 static void client_accept(struct control *control)
 {
-    struct client *client = client_place(control);
+    struct ucred peer;
+    struct client *client = client_make_place(control);
     int fd = client != NULL ? accept4(control->listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
     if (fd < 0) {
         return;
     }
-    struct ucred peer;
     if (!client_is_allowed(fd, &peer)) {
         close(fd);
         return;
     }
     *client = (struct client){.state = CLIENT_NONE, .fd = fd, .number = control->next_number++, .peer = peer};
     client_enter(control, client, CLIENT_ASKING);
-    listener_rest_or_go(control);
 }
 
 /* True if a whole request came; it stays in the queue. Anything else costs the client its connection. */
@@ -402,7 +434,7 @@ bool control_next(struct control *control, struct control_request *request)
 {
     struct epoll_event event;
     /* One event at a time: what is not looked at now, level triggering shows again. */
-    while (epoll_wait(control->epoll_fd, &event, 1, 0) == 1) {
+    for (int i = 0; i < EVENTS_AT_ONCE && epoll_wait(control->epoll_fd, &event, 1, 0) == 1; i++) {
         if (control_step(control, &event, request)) {
             return true;
         }

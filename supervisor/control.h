@@ -2,7 +2,8 @@
  *
  * SOCK_SEQPACKET, mode 0600; a client is root or of the supervisor's own user (SO_PEERCRED), one request each. Answers
  * may come at any time later, in any order. A client that misbehaves, or goes, costs its own connection and nothing
- * else. No decision is made here: requests are handed to the caller, who answers them. */
+ * else; where they crowd, one that is silent makes room. No decision is made here: requests are handed to the caller,
+ * who answers them. */
 #ifndef PERDURE_CONTROL_H
 #define PERDURE_CONTROL_H
 
@@ -55,7 +56,8 @@ struct control *control_open(const char *run_dir, char error[CONTROL_ERROR_BYTES
 /* One descriptor to wait on for reading (an epoll set of its own: listener, clients, time limits). */
 int control_fd(const struct control *control);
 
-/* Call when control_fd is readable, until it returns false: does what is to be done and gives the next request. */
+/* Call when control_fd is readable, some times or until it returns false: does what is to be done and gives the next
+ * request. False does not mean that nothing is left: control_fd says so. */
 bool control_next(struct control *control, struct control_request *request);
 
 /* Answer, once per request: EXIT_CODE and TEXT (any length, copied) are what the verb exits with and prints. A client

@@ -39,7 +39,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { EVENTS_AT_ONCE = 64, MEND_MS = 1000, RENEW_MS = 10000 };
+enum { EVENTS_AT_ONCE = 64, REQUESTS_AT_ONCE = 8, MEND_MS = 1000, RENEW_MS = 10000 };
 
 /* ---- the signals, see perdure(8) ---- */
 
@@ -171,10 +171,11 @@ static void on_request(struct supervisor *s, const struct control_request *reque
     }
 }
 
+/* A few in each turn of the loop: workers are not to wait for whoever has many questions. */
 static void read_requests(struct supervisor *s)
 {
     struct control_request request;
-    while (control_next(s->control, &request)) {
+    for (int i = 0; i < REQUESTS_AT_ONCE && control_next(s->control, &request); i++) {
         on_request(s, &request);
     }
 }

@@ -72,6 +72,7 @@ static pid_t start_client(enum control_verb verb, unsigned flags, size_t text_by
     pid_t pid = fork();
     if (pid == 0) {
         struct control_answer answer;
+        close_range(3, ~0U, 0); /* other clients' sockets are to be closed when the test closes them */
         enum control_outcome outcome = control_call(run_dir, verb, flags, SOON_MS, &answer);
         if (outcome != CONTROL_ANSWERED) {
             _exit(100 + (int)outcome);
@@ -208,23 +209,71 @@ static void a_malformed_packet_costs_its_client_only(void **state)
 }
 
 /* The seventeenth waits in the kernel's queue until another has gone. */
-static void more_clients_than_places_wait_their_turn(void **state)
+static void fill_places(int fds[CONTROL_CLIENTS_MAX], bool ask, struct control_request *request)
+{
+    const struct request_packet packet = {.magic = PACKET_MAGIC, .verb = CONTROL_RELOAD};
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        fds[i] = connect_raw();
+        assert_true(!ask || send(fds[i], &packet, sizeof packet, 0) == (ssize_t)sizeof packet);
+        assert_int_equal(control_next(control, request), ask);
+    }
+}
+
+static void close_all(const int fds[CONTROL_CLIENTS_MAX])
+{
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        close(fds[i]);
+    }
+}
+
+static void more_clients_than_places_that_wait_for_answers_wait_their_turn(void **state)
+{
+    int fds[CONTROL_CLIENTS_MAX];
+    struct control_request request;
+    fill_places(fds, true, &request);
+    pid_t pid = start_client(CONTROL_STATUS, 0, 0);
+    struct pollfd poller = {.fd = control_fd(control), .events = POLLIN};
+    assert_int_equal(poll(&poller, 1, 50), 0);
+    close_all(fds);
+    request = await_request();
+    control_reply(control, request.client, 6, "");
+    assert_int_equal(await_client(pid), 6);
+    (void)state;
+}
+
+static void silent_clients_make_room_the_first_of_them_first(void **state)
+{
+    int fds[CONTROL_CLIENTS_MAX];
+    struct control_request request;
+    const struct request_packet packet = {.magic = PACKET_MAGIC, .verb = CONTROL_RELOAD};
+    fill_places(fds, false, &request);
+    assert_int_equal(send(fds[0], &packet, sizeof packet, 0), sizeof packet); /* not silent any more, if not read yet */
+    pid_t pid = start_client(CONTROL_STATUS, 0, 0);
+    do {
+        request = await_request();
+    } while (request.verb != CONTROL_STATUS);
+    control_reply(control, request.client, 7, "");
+    assert_int_equal(await_client(pid), 7);
+    assert_true(is_closed(fds[1]));
+    for (size_t i = 2; i < CONTROL_CLIENTS_MAX; i++) {
+        char byte;
+        assert_int_equal(recv(fds[i], &byte, 1, MSG_DONTWAIT), -1);
+    }
+    close_all(fds);
+    (void)state;
+}
+
+static void a_call_deals_with_some_events_only(void **state)
 {
     int fds[CONTROL_CLIENTS_MAX];
     struct control_request request;
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         fds[i] = connect_raw();
-        assert_false(control_next(control, &request));
     }
-    pid_t pid = start_client(CONTROL_STATUS, 0, 0);
+    assert_false(control_next(control, &request));
     struct pollfd poller = {.fd = control_fd(control), .events = POLLIN};
-    assert_int_equal(poll(&poller, 1, 50), 0);
-    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-        close(fds[i]);
-    }
-    request = await_request();
-    control_reply(control, request.client, 6, "");
-    assert_int_equal(await_client(pid), 6);
+    assert_int_equal(poll(&poller, 1, 0), 1); /* the rest is told again */
+    close_all(fds);
     (void)state;
 }
 
@@ -384,7 +433,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(answers_go_to_whom_they_belong, open_control, close_control),
         cmocka_unit_test_setup_teardown(a_client_that_went_is_forgotten, open_control, close_control),
         cmocka_unit_test_setup_teardown(a_malformed_packet_costs_its_client_only, open_control, close_control),
-        cmocka_unit_test_setup_teardown(more_clients_than_places_wait_their_turn, open_control, close_control),
+        cmocka_unit_test_setup_teardown(more_clients_than_places_that_wait_for_answers_wait_their_turn, open_control,
+                                        close_control),
+        cmocka_unit_test_setup_teardown(silent_clients_make_room_the_first_of_them_first, open_control, close_control),
+        cmocka_unit_test_setup_teardown(a_call_deals_with_some_events_only, open_control, close_control),
         cmocka_unit_test_setup_teardown(a_stale_file_is_replaced, open_control, close_control),
         cmocka_unit_test_setup_teardown(clients_that_wait_are_carried_over_an_exec, open_control, close_control),
         cmocka_unit_test_setup_teardown(a_request_that_nobody_knows_of_any_more_is_heard_again, open_control,
