@@ -530,8 +530,9 @@ static void client_adopt(struct control *control, const struct control_kept_clie
     }
     struct ucred peer;
     struct client *client = client_place(control);
-    if (note->client < TAG_CLIENTS || note->client >= UINT64_MAX - CONTROL_CLIENTS_MAX || note->verb >= CONTROL_VERBS ||
-        client_find(control, note->client) != NULL || !client_is_allowed(note->fd, &peer)) {
+    if (client == NULL || note->client < TAG_CLIENTS || note->client >= UINT64_MAX - CONTROL_CLIENTS_MAX ||
+        note->verb >= CONTROL_VERBS || client_find(control, note->client) != NULL ||
+        !client_is_allowed(note->fd, &peer)) {
         close(note->fd);
         return;
     }

@@ -1,6 +1,8 @@
 /* contract.c — a birth over exec, and messages with descriptors over the channels; see contract.h. */
 #include "supervisor/inherit/contract.h"
 
+#include "supervisor/inherit/check.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -176,6 +178,7 @@ int channel_send(int fd, const void *message, size_t bytes, const int *fds, size
         packet.msg_control = ancillary.bytes;
         packet.msg_controllen = CMSG_SPACE(sizeof(int) * count);
         struct cmsghdr *header = CMSG_FIRSTHDR(&packet);
+        check(header != NULL);
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;
         header->cmsg_len = CMSG_LEN(sizeof(int) * count);

@@ -16,7 +16,7 @@ static size_t find_path(const char *text, const char **path)
     if (line == NULL || (line != text && line[-1] != '\n') || line[4] == '\n' || line[4] == '\0') {
         line = strstr(text, ":name=systemd:/");
     }
-    *path = line != NULL ? strchr(line, '/') : "";
+    *path = line != NULL ? line + strcspn(line, "/") : "";
     return strcspn(*path, "\n");
 }
 
