@@ -214,6 +214,7 @@ static bool claim(struct supervisor *s, int *exit_code)
         *exit_code = begin_fail(s, "%s", s->control == NULL ? control_error : strerror(errno));
         return false;
     }
+    control_permit(s->control, s->settings->control_group);
     control_keep(s->control, &s->ledger->control);
     return true;
 }

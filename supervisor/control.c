@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 
 enum {
     CLIENT_PATIENCE_MS = 5000, /* with a client that does not ask, or does not take its answer */
+    PEER_GROUPS_MOST = 256,    /* looked at; who is in more, and of ours by a later one, is not let in */
     EVENTS_AT_ONCE = 32,       /* dealt with before the supervisor looks after its workers again */
     TAG_LISTENER = 0,          /* in epoll's data; clients' numbers begin at TAG_CLIENTS */
     TAG_TIMER = 1,
@@ -62,6 +64,7 @@ struct control {
     int timer_fd;
     struct control_kept *kept; /* borrowed from the ledger; NULL: nobody is to take over */
     uint64_t next_number;
+    int64_t group;  /* its members may ask; -1: there is none */
     bool listening; /* the listener is in the epoll set: there is a free place */
     struct client clients[CONTROL_CLIENTS_MAX];
 };
@@ -74,10 +77,15 @@ static void close_one(int *fd)
     }
 }
 
+static void file_path(const char *run_dir, char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%s/control.sock", run_dir);
+}
+
 static void remove_file(const char *run_dir)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/control.sock", run_dir);
+    file_path(run_dir, path);
     unlink(path);
 }
 
@@ -236,10 +244,30 @@ static struct client *client_make_place(struct control *control)
     return place != NULL ? place : silent;
 }
 
-static bool client_is_allowed(int fd, struct ucred *peer)
+static bool peer_look(int fd, struct ucred *peer)
 {
     socklen_t length = sizeof *peer;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &length) == 0 && (peer->uid == 0 || peer->uid == geteuid());
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &length) == 0;
+}
+
+/* Of its own group or of one of its others (SO_PEERGROUPS), as it was when it connected. */
+static bool peer_is_of(int fd, const struct ucred *peer, gid_t group)
+{
+    gid_t groups[PEER_GROUPS_MOST];
+    socklen_t length = sizeof groups;
+    bool found = peer->gid == group;
+    if (!found && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &length) == 0) {
+        for (size_t i = 0; i < length / sizeof groups[0]; i++) {
+            found = found || groups[i] == group;
+        }
+    }
+    return found;
+}
+
+static bool client_is_allowed(const struct control *control, int fd, struct ucred *peer)
+{
+    return peer_look(fd, peer) && (peer->uid == 0 || peer->uid == geteuid() ||
+                                   (control->group >= 0 && peer_is_of(fd, peer, (gid_t)control->group)));
 }
 
 static void client_accept(struct control *control)
@@ -250,7 +278,7 @@ static void client_accept(struct control *control)
     if (fd < 0) {
         return;
     }
-    if (!client_is_allowed(fd, &peer)) {
+    if (!client_is_allowed(control, fd, &peer)) {
         close(fd);
         return;
     }
@@ -330,6 +358,7 @@ static struct control *control_new(const char *run_dir)
     }
     control->run_dir = strdup(run_dir);
     control->listener_fd = -1;
+    control->group = -1;
     control->next_number = TAG_CLIENTS;
     control->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     control->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -389,6 +418,27 @@ struct control *control_open(const char *run_dir, char error[CONTROL_ERROR_BYTES
     }
     listener_take(control, fd);
     return control;
+}
+
+/* Mode 0660 is given last, and taken first. */
+static bool file_permit(const char *path, int64_t group)
+{
+    bool closed = chmod(path, 0600) == 0 && chown(path, (uid_t)-1, group >= 0 ? (gid_t)group : getegid()) == 0;
+    return closed && (group < 0 || chmod(path, 0660) == 0);
+}
+
+void control_permit(struct control *control, const char *group)
+{
+    char path[PATH_MAX];
+    const struct group *found = group != NULL ? getgrnam(group) : NULL;
+    control->group = found != NULL ? (int64_t)found->gr_gid : -1;
+    file_path(control->run_dir, path);
+    bool permitted = file_permit(path, control->group);
+    if (group != NULL && found == NULL) {
+        log_warn("%s: there is no group %s any more: its members may not ask", path, group);
+    } else if (!permitted && (group != NULL || errno != ENOENT)) {
+        log_warn("%s cannot be given to group %s: %s", path, group != NULL ? group : "of ours", strerror(errno));
+    }
 }
 
 int control_fd(const struct control *control)
@@ -531,8 +581,7 @@ static void client_adopt(struct control *control, const struct control_kept_clie
     struct ucred peer;
     struct client *client = client_place(control);
     if (client == NULL || note->client < TAG_CLIENTS || note->client >= UINT64_MAX - CONTROL_CLIENTS_MAX ||
-        note->verb >= CONTROL_VERBS || client_find(control, note->client) != NULL ||
-        !client_is_allowed(note->fd, &peer)) {
+        note->verb >= CONTROL_VERBS || client_find(control, note->client) != NULL || !peer_look(note->fd, &peer)) {
         close(note->fd);
         return;
     }

@@ -1,6 +1,7 @@
 /* control.h — the control socket RUN_DIR/control.sock: how the verbs ask the supervisor.
  *
- * SOCK_SEQPACKET, mode 0600; a client is root or of the supervisor's own user (SO_PEERCRED), one request each. Answers
+ * SOCK_SEQPACKET, mode 0600; a client is root or of the supervisor's own user (SO_PEERCRED), or, with mode 0660, of the
+ * group that is configured (SO_PEERGROUPS); one request each. Answers
  * may come at any time later, in any order. A client that misbehaves, or goes, costs its own connection and nothing
  * else; where they crowd, one that is silent makes room. No decision is made here: requests are handed to the caller,
  * who answers them. */
@@ -52,6 +53,10 @@ struct control_request {
 /* Bind the socket; a file left by a dead supervisor is removed, so the caller must hold the lock of RUN_DIR.
  * Returns NULL with cause and remedy in error. */
 struct control *control_open(const char *run_dir, char error[CONTROL_ERROR_BYTES]);
+
+/* From now on members of GROUP may ask, too; NULL: nobody else. What cannot be done is logged, and then they may not.
+ */
+void control_permit(struct control *control, const char *group);
 
 /* One descriptor to wait on for reading (an epoll set of its own: listener, clients, time limits). */
 int control_fd(const struct control *control);
@@ -106,7 +111,7 @@ enum control_outcome {
     CONTROL_ANSWERED, /* exit_code and text are the supervisor's */
     CONTROL_ENDED,    /* the supervisor took the request and went without an answer; to a stop that means done */
     CONTROL_NOBODY,   /* no supervisor listens there */
-    CONTROL_DENIED,   /* not root and not the supervisor's user */
+    CONTROL_DENIED,   /* not root, not the supervisor's user, not of the group */
     CONTROL_FAILED,   /* no answer in time, or nonsense; text says what */
 };
 struct control_answer {

@@ -59,8 +59,9 @@ static enum control_outcome call_connect(const char *run_dir, int fd, struct con
         return say(answer, CONTROL_NOBODY, "no supervisor is running in %s", run_dir);
     case EACCES:
     case EPERM:
-        return say(answer, CONTROL_DENIED, "%s/control.sock: %s; ask as root or as the user who started it", run_dir,
-                   strerror(number));
+        return say(answer, CONTROL_DENIED,
+                   "%s/control.sock: %s; ask as root, as the user who started it, or as a member of its control_group",
+                   run_dir, strerror(number));
     case EAGAIN:
         return say(answer, CONTROL_FAILED, "the supervisor in %s does not answer", run_dir);
     default:

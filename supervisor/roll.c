@@ -107,6 +107,7 @@ static void use_settings(struct supervisor *s, struct settings *settings)
     relog_change(s, s->settings, settings);
     settings_free(s->settings);
     s->settings = settings;
+    control_permit(s->control, settings->control_group);
 }
 
 /* The ledger must not name, even for a moment, an edition that a process the service manager starts would not get. */

@@ -402,6 +402,7 @@ static bool adopt_control(struct supervisor *s)
         return false;
     }
     control_keep_nothing(&s->ledger->control);
+    control_permit(s->control, s->settings->control_group);
     control_keep(s->control, &s->ledger->control);
     return true;
 }

@@ -488,6 +488,7 @@ void settings_free(struct settings *settings)
     free(settings->sites);
     free(settings->user);
     free(settings->run_dir);
+    free(settings->control_group);
     free(settings->error_log);
     free(settings->access_log);
     free(settings->mime_types);

@@ -47,8 +47,9 @@ struct settings {
     char *user;       /* NULL: not started as root, no change of user */
     unsigned workers; /* 0: one per processor */
     char *run_dir;
-    char *error_log;  /* "stderr", "syslog" or a path */
-    char *access_log; /* NULL: off */
+    char *control_group; /* NULL: none */
+    char *error_log;     /* "stderr", "syslog" or a path */
+    char *access_log;    /* NULL: off */
     char *mime_types;
     bool require_sandbox;
     uint64_t idle_timeout_ms;

@@ -40,6 +40,17 @@ static bool check_user(const struct settings_checked *checked, char *error)
                           settings_checked_by_default(checked, "user"), user);
 }
 
+static bool check_control_group(const struct settings_checked *checked, char *error)
+{
+    const char *group = checked->settings->control_group;
+    struct config_place place = settings_checked_place(checked, "control_group");
+    return group == NULL || getgrnam(group) != NULL ||
+           settings_error(error, place.file->name, place.line,
+                          "control_group = \"%s\": there is no such group; write another, or make it with addgroup "
+                          "--system %s",
+                          group, group);
+}
+
 /* The file at PATH, said by the top-level key NAME, can be made: its directory is there. */
 static bool check_log(const struct settings_checked *checked, const char *name, const char *path, char *error)
 {
@@ -110,7 +121,8 @@ static bool check_root(const struct settings_checked *checked, size_t ordinal, c
 bool settings_check_machine(const struct settings_checked *checked, char error[SETTINGS_ERROR_BYTES])
 {
     const struct settings *settings = checked->settings;
-    bool good = check_user(checked, error) && check_log(checked, "error_log", settings->error_log, error) &&
+    bool good = check_user(checked, error) && check_control_group(checked, error) &&
+                check_log(checked, "error_log", settings->error_log, error) &&
                 check_log(checked, "access_log", settings->access_log, error);
     for (size_t i = 0; good && i < settings->listeners_count; i++) {
         good = check_socket_directory(checked, &settings->listeners[i], error) && check_socket_owner(checked, i, error);

@@ -1,5 +1,6 @@
-"""The control socket is root's; no flood, silence or nonsense on it keeps the service from living."""
+"""The control socket is root's and its group's; no flood, silence or nonsense on it keeps the service from living."""
 import contextlib
+import grp
 import os
 import socket
 import stat
@@ -51,7 +52,8 @@ def ask(server, verb=STATUS, flags=0):
 NONSENSE = {
     "nothing": b"", "a byte": b"\0", "half a request": packet(STATUS)[:8], "a byte less": packet(STATUS)[:-1],
     "a byte more": packet(STATUS) + b"\0", "another protocol": packet(STATUS, magic=MAGIC + 1),
-    "an unknown verb": packet(6), "a verb of all ones": packet(0xFFFFFFFF), "text": b"status\n", "a large packet": b"\0" * 100_000,
+    "an unknown verb": packet(6), "a verb of all ones": packet(0xFFFFFFFF), "text": b"status\n",
+    "a large packet": b"\0" * 100_000,
     "in the other order of bytes": struct.pack(">IIII", MAGIC, STATUS, 0, 0),
 }
 
@@ -182,6 +184,36 @@ def test_nobody_but_root_may_ask_nor_touch_what_is_in_the_run_directory(server):
     os.chmod(server.run_dir / "control.sock", 0o666)  # who comes past the file's mode is looked at (SO_PEERCRED)
     assert not in_a_child(nobody.pw_uid, nobody.pw_gid, [], lambda: ask(server)[0] == 0)
     assert in_a_child(0, 0, [], lambda: ask(server)[0] == 0)
+
+
+@AS_ROOT
+def test_members_of_the_configured_group_may_ask_for_as_long_as_it_is_configured(make_server):
+    nobody, group, other = harness.account("nobody"), grp.getgrnam("games"), grp.getgrnam("lp")
+    server = make_server(workers=1, control_group="games").start()
+
+    def may(*groups, gid=nobody.pw_gid):
+        return in_a_child(nobody.pw_uid, gid, groups, lambda: ask(server)[0] == 0)
+
+    def is_open():
+        facts = (server.run_dir / "control.sock").stat()
+        return stat.S_IMODE(facts.st_mode) == 0o660 and facts.st_gid == group.gr_gid
+
+    assert is_open() and may(group.gr_gid) and may(other.gr_gid, group.gr_gid) and may(gid=group.gr_gid)
+    assert not may() and not may(other.gr_gid)
+    os.chmod(server.run_dir / "control.sock", 0o666)
+    assert may(group.gr_gid) and not may(other.gr_gid)  # who comes past the file's mode is looked at
+    os.kill(server.supervisor_pid(), 9)
+    harness.wait_until(server.is_serving, server.log)
+    assert is_open() and may(group.gr_gid) and not may(other.gr_gid)
+    server.keys.pop("control_group")
+    assert server.reload(idle_timeout="61s").returncode == 0
+    assert stat.S_IMODE((server.run_dir / "control.sock").stat().st_mode) == 0o600
+    assert not may(group.gr_gid) and server.verb("status").returncode == 0
+    assert server.reload(control_group="games").returncode == 0
+    assert is_open() and may(group.gr_gid)
+    refused = server.reload(control_group="no-such-group")
+    assert refused.returncode == 1 and "there is no such group" in refused.stderr
+    assert is_open() and may(group.gr_gid)
 
 
 @AS_ROOT

@@ -220,6 +220,7 @@ static void every_value_arrives_in_its_field(void **state)
     assert_int_equal(settings->workers, 3);
     assert_int_equal(settings->connections, 1000);
     assert_string_equal(settings->run_dir, "/tmp/perdure-every-key");
+    assert_string_equal(settings->control_group, "adm");
     assert_string_equal(settings->error_log, "syslog");
     assert_string_equal(settings->access_log, "/tmp/access.log");
     assert_string_equal(settings->mime_types, "/tmp/mime.types");
@@ -245,7 +246,7 @@ static void every_value_arrives_in_its_field(void **state)
     assert_int_equal(settings->listeners_count, 3);
     assert_string_equal(settings->listeners[0].address, "127.0.0.1:8001");
     assert_int_equal(settings->listeners[0].backlog, 128);
-    assert_int_equal(settings->listeners[0].line, 29);
+    assert_int_equal(settings->listeners[0].line, 30);
     assert_string_equal(settings->listeners[1].address, "[::1]:8001");
     assert_int_equal(settings->listeners[1].backlog, 4096);
     assert_string_equal(settings->listeners[2].address, "unix:/tmp/perdure-every-key.sock");
@@ -254,7 +255,7 @@ static void every_value_arrives_in_its_field(void **state)
     assert_string_equal(settings->listeners[2].group, "daemon");
     assert_int_equal(settings->sites_count, 2);
     const struct site_setting *site = &settings->sites[0];
-    assert_int_equal(site->line, 33);
+    assert_int_equal(site->line, 34);
     assert_string_equal(site->file, "good_every_key.conf");
     assert_int_equal(site->names_count, 3);
     assert_string_equal(site->names[0], "example.org");
@@ -717,7 +718,9 @@ static void the_default_config_shows_every_key_and_its_default(void **state)
         }
         bool computed = geteuid() != 0 && (keys[i].kind == KIND_USER || strcmp(keys[i].name, "run_dir") == 0);
         bool of_a_file = keys[i].scope == SCOPE_LISTEN && keys[i].kind != KIND_COUNT; /* and the default is a port */
-        if (at != NULL && !computed && !of_a_file && keys[i].kind != KIND_ALIASES && keys[i].kind != KIND_HEADERS) {
+        bool is_none = keys[i].kind == KIND_GROUP;                                    /* so what is shown is another */
+        if (at != NULL && !computed && !of_a_file && !is_none && keys[i].kind != KIND_ALIASES &&
+            keys[i].kind != KIND_HEADERS) {
             *at = ' ';
         }
     }
