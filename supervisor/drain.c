@@ -32,12 +32,12 @@ static bool send_parcel(const struct draining *draining, const struct parcel *pa
     return true;
 }
 
-static void give(struct draining *draining, int connection, bool is_unix)
+static void give(struct draining *draining, int connection, bool is_unix, bool is_proxied)
 {
     if (draining->channel < 0) {
         draining->channel = scale_open_gift(draining->s);
     }
-    const struct parcel parcel = {.cookie = listeners_cookie(connection), .is_unix = is_unix};
+    const struct parcel parcel = {.cookie = listeners_cookie(connection), .is_unix = is_unix, .header_due = is_proxied};
     if (draining->channel >= 0 && send_parcel(draining, &parcel, connection)) {
         draining->given++;
     } else {
@@ -59,7 +59,7 @@ static void empty(const struct listener *listener, void *context)
         if (connection < 0) {
             break;
         }
-        give(draining, connection, peer.ss_family == AF_UNIX);
+        give(draining, connection, peer.ss_family == AF_UNIX, listener->proxied != 0);
         close(connection);
         length = sizeof peer;
     }

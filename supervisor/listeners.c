@@ -257,7 +257,7 @@ static int listener_bind_beside(struct listener *listener, const struct address 
 static int listener_describe(struct listener *listener, const struct listen_setting *setting,
                              char error[LISTENERS_ERROR_BYTES])
 {
-    *listener = (struct listener){.fd = -1, .backlog = setting->backlog};
+    *listener = (struct listener){.fd = -1, .backlog = setting->backlog, .proxied = setting->proxy_protocol};
     canonical(setting->address, listener->address);
     if (!rights_of(setting, &listener->rights)) {
         explain(setting, listener->address, "its owner or group does not exist any more; write another", error);

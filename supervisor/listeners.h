@@ -26,6 +26,7 @@ struct listener {
     struct socket_file_rights rights;
     uint32_t given;   /* 1: not ours to close, nor is its file ours to touch */
     uint32_t resting; /* 1: given, and nobody accepts on it */
+    uint32_t proxied; /* 1: who is accepted begins with a PROXY header */
     uint32_t failing; /* 1: it was shut down, and cannot be made to listen again; the log has it */
     uint64_t cookie;  /* SO_COOKIE: no other socket since boot has it */
 };

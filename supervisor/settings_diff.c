@@ -124,6 +124,7 @@ static struct shown show_field(const struct settings_key *key, const void *struc
         show(&shown, number);
         break;
     case KIND_FILE_NAMES:
+    case KIND_NETWORKS:
         show_names(&shown, *(char **const *)field, *count);
         break;
     case KIND_ALIASES: /* the first is the title */

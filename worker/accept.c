@@ -4,6 +4,7 @@
 #include "supervisor/inherit/log.h"
 #include "worker/connection.h"
 #include "worker/limits.h"
+#include "worker/proxies.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -100,15 +101,30 @@ void accept_resume(struct worker *w)
     accept_begin(w);
 }
 
-static void admit(struct worker *w, int fd, const struct sockaddr_storage *peer)
+/* Whose connection a proxy passes on is not known yet; it is admitted when that is. */
+static void admit_proxy(struct worker *w, int fd, bool is_unix, const struct client_address *client)
+{
+    if (proxies_trusts(w, is_unix, client)) {
+        connection_accepted(w, fd, (is_unix ? SLOT_UNIX : 0U) | SLOT_HEADER_DUE, client);
+        return;
+    }
+    w->cell.header->counters.refused++;
+    close(fd);
+}
+
+static void admit(struct worker *w, int listener, int fd, const struct sockaddr_storage *peer)
 {
     const struct client_address client = client_address_of(peer);
+    if (proxies_is_marked(w, listener)) {
+        admit_proxy(w, fd, peer->ss_family == AF_UNIX, &client);
+        return;
+    }
     enum admission admission = limits_admission(w, &client);
     if (admission == ADMIT_NOT) {
         close(fd);
         return;
     }
-    connection_accepted(w, fd, peer->ss_family == AF_UNIX, &client);
+    connection_accepted(w, fd, peer->ss_family == AF_UNIX ? SLOT_UNIX : 0, &client);
     if (admission == ADMIT_TO_REFUSE) {
         connection_turn_away(w, fd);
     }
@@ -128,7 +144,7 @@ static bool accept_one(struct worker *w, int listener)
         }
         return errno == ECONNABORTED || errno == EINTR || errno == EPROTO;
     }
-    admit(w, fd, &peer);
+    admit(w, listener, fd, &peer);
     w->cell.header->counters.accepted++;
     return true;
 }

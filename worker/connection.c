@@ -6,6 +6,7 @@
 #include "worker/access_log.h"
 #include "worker/limits.h"
 #include "worker/patience.h"
+#include "worker/proxies.h"
 #include "worker/witness.h"
 
 #include <errno.h>
@@ -121,15 +122,27 @@ static void begin(struct worker *w, int fd, const struct slot_record *at, const 
     }
 }
 
-void connection_accepted(struct worker *w, int fd, bool is_unix, const struct client_address *client)
+void connection_accepted(struct worker *w, int fd, unsigned flags, const struct client_address *client)
 {
-    begin(w, fd, &(struct slot_record){.desk = -1, .flags = is_unix ? SLOT_UNIX : 0}, client);
+    begin(w, fd, &(struct slot_record){.desk = -1, .flags = (uint8_t)flags}, client);
 }
 
+/* Who is killed between accept4(2) and begin() leaves one that has received nothing: its PROXY header is still due. */
 void connection_begin(struct worker *w, int fd, bool is_unix, uint64_t received, uint64_t sent)
 {
     const struct client_address client = client_address_ask(fd);
-    const struct slot_record at = {.received = received, .sent = sent, .desk = -1, .flags = is_unix ? SLOT_UNIX : 0};
+    struct slot_record at = {.received = received, .sent = sent, .desk = -1, .flags = is_unix ? SLOT_UNIX : 0};
+    at.flags |= received == 0 && proxies_is_of_marked(w, fd) ? SLOT_HEADER_DUE : 0;
+    begin(w, fd, &at, &client);
+}
+
+void connection_taken(struct worker *w, int fd, const struct parcel *parcel)
+{
+    const struct client_address client = parcel->proxied != 0 ? parcel->client : client_address_ask(fd);
+    unsigned flags = (parcel->is_unix != 0 ? SLOT_UNIX : 0U) | (parcel->header_due != 0 ? SLOT_HEADER_DUE : 0U) |
+                     (parcel->proxied != 0 ? SLOT_PROXIED : 0U);
+    const struct slot_record at = {
+        .received = parcel->received, .sent = parcel->sent, .desk = -1, .flags = (uint8_t)flags};
     begin(w, fd, &at, &client);
 }
 

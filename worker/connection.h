@@ -40,12 +40,15 @@ void connection_publish(struct connection *c);
 /* Change C's stage and set the deadline that belongs to it. The only place that assigns at.stage. */
 void connection_enter(struct worker *w, struct connection *c, enum stage next);
 
-/* Begin, for a descriptor found by a successor with no slot, or taken from another worker. RECEIVED and SENT are its
- * counts so far; whose it is, the kernel is asked. */
+/* Begin, for a descriptor found by a successor with no slot. RECEIVED and SENT are its counts so far; whose it is, the
+ * kernel is asked. */
 void connection_begin(struct worker *w, int fd, bool is_unix, uint64_t received, uint64_t sent);
 
-/* Begin, for a descriptor just accepted from CLIENT. */
-void connection_accepted(struct worker *w, int fd, bool is_unix, const struct client_address *client);
+/* Begin, for a descriptor just accepted from CLIENT. FLAGS are of enum slot_flag. */
+void connection_accepted(struct worker *w, int fd, unsigned flags, const struct client_address *client);
+
+/* Begin, for a descriptor that another worker gave, or the supervisor. */
+void connection_taken(struct worker *w, int fd, const struct parcel *parcel);
 
 /* The connection on FD, just accepted, is one too many: tell its client, and wait for it to leave. */
 void connection_turn_away(struct worker *w, int fd);

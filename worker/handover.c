@@ -59,6 +59,9 @@ static bool give_one(struct worker *w, int fd)
                             .sent = c.at.sent,
                             .cookie = socket_cookie(fd),
                             .is_unix = (c.at.flags & SLOT_UNIX) != 0,
+                            .header_due = (c.at.flags & SLOT_HEADER_DUE) != 0,
+                            .proxied = (c.at.flags & SLOT_PROXIED) != 0,
+                            .client = c.slot->client,
                             .again = c.at.given};
     if (channel_send(w->giving_fd, &parcel, sizeof parcel, &fd, 1) == 0) {
         forget(w, &c);
@@ -184,7 +187,7 @@ static void take_parcel(struct worker *w, const struct parcel *parcel, int fd)
         close(fd);
         return;
     }
-    connection_begin(w, fd, parcel->is_unix != 0, parcel->received, parcel->sent);
+    connection_taken(w, fd, parcel);
     w->unverified[fd / 8] |= (uint8_t)(1U << (fd & 7)); /* what a giver says is held against the kernel's word */
     w->cell.header->counters.taken++;
 }

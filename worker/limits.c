@@ -29,7 +29,8 @@ enum admission limits_admission(struct worker *w, const struct client_address *c
 
 void limits_count(struct worker *w, struct connection *c)
 {
-    if (w->tally.head != NULL && !client_address_is_none(&c->slot->client)) {
+    bool is_known = (c->at.flags & SLOT_HEADER_DUE) == 0 && !client_address_is_none(&c->slot->client);
+    if (w->tally.head != NULL && is_known) {
         c->at.flags |= SLOT_COUNTED;
         tally_add_connection(&w->tally, &c->slot->client);
     }

@@ -10,6 +10,7 @@
 #include "worker/loop.h"
 #include "worker/orders.h"
 #include "worker/orphan.h"
+#include "worker/proxies.h"
 #include "worker/sandbox.h"
 #include "worker/succession.h"
 
@@ -207,6 +208,7 @@ int main(int argc, char **argv)
     leave_some_to_keeper(&w);
     open_site(&w);
     limits_open(&w);
+    proxies_open(&w);
     confine(&w);
     stand(&w);
     do {

@@ -35,6 +35,13 @@ static uint64_t stage_patience(const struct settings *settings, enum stage stage
     return 0;
 }
 
+/* A PROXY header is no request, which may take its time to begin. */
+static uint64_t patience_of(const struct settings *settings, const struct connection *c)
+{
+    bool is_due = c->at.stage == STAGE_IDLE && (c->at.flags & SLOT_HEADER_DUE) != 0;
+    return stage_patience(settings, is_due ? STAGE_HEAD : (enum stage)c->at.stage);
+}
+
 bool patience_is_sending(const struct connection *c)
 {
     return c->at.stage == STAGE_RESPOND || c->at.stage == STAGE_CONTINUE;
@@ -82,7 +89,7 @@ void patience_begin(struct worker *w, struct connection *c)
     if (patience_is_sending(c)) {
         begin_sending(w, c);
     } else {
-        c->at.deadline_ms = clock_after(w->now, stage_patience(w->settings, (enum stage)c->at.stage)).ms;
+        c->at.deadline_ms = clock_after(w->now, patience_of(w->settings, c)).ms;
     }
     if (c->at.stage == STAGE_IDLE) {
         c->at.flags &= (uint8_t) ~(SLOT_BEHIND | SLOT_SLOW);
@@ -94,7 +101,7 @@ void patience_begin(struct worker *w, struct connection *c)
 
 void patience_curb(const struct worker *w, struct connection *c)
 {
-    uint64_t latest = clock_after(w->now, stage_patience(w->settings, (enum stage)c->at.stage)).ms;
+    uint64_t latest = clock_after(w->now, patience_of(w->settings, c)).ms;
     c->at.deadline_ms = sooner(c->at.deadline_ms, latest);
     c->at.until_ms = sooner(c->at.until_ms, clock_after(w->now, w->settings->write_timeout_ms).ms);
 }

@@ -14,6 +14,7 @@
 #include "worker/access_log.h"
 #include "worker/limits.h"
 #include "worker/patience.h"
+#include "worker/proxy_protocol.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -191,9 +192,54 @@ static enum onward refuse(struct worker *w, struct connection *c, const struct r
     return ONWARD_GO;
 }
 
+/* Whose it is, is known now: it counts from here on. */
+static enum onward admit_proxied(struct worker *w, struct connection *c, const struct client_address *client)
+{
+    enum admission admission = limits_admission(w, client);
+    if (admission == ADMIT_NOT) {
+        connection_end(w, c, END_US);
+        return ONWARD_ENDED;
+    }
+    c->slot->client = *client;
+    c->at.flags |= SLOT_PROXIED;
+    limits_count(w, c);
+    if (admission == ADMIT_TO_REFUSE) {
+        answer_error(w, c, NULL, 429);
+    }
+    return ONWARD_GO;
+}
+
+/* The stream that is passed on begins behind the header. Until that is published, a successor finds the header. */
+static enum onward take_proxy_header(struct worker *w, struct connection *c)
+{
+    struct proxy_header header;
+    switch (proxy_header_parse(in_work(c), c->work.fill_at - c->work.head_at, &header)) {
+    case PROXY_PARTIAL:
+        return ONWARD_WAIT;
+    case PROXY_REFUSED:
+        w->cell.header->counters.refused++;
+        log_debug("connection %d: refused: no PROXY header", c->fd);
+        connection_end(w, c, END_US);
+        return ONWARD_ENDED;
+    case PROXY_WHOLE:
+        break;
+    }
+    c->work.head_at += (uint32_t)header.bytes;
+    c->work.next_at = c->work.head_at;
+    c->at.flags &= (uint8_t)~SLOT_HEADER_DUE;
+    enum onward onward = client_address_is_none(&header.client) ? ONWARD_GO : admit_proxied(w, c, &header.client);
+    if (onward == ONWARD_GO && c->at.stage == STAGE_HEAD) {
+        connection_publish(c);
+    }
+    return onward;
+}
+
 /* Look for a whole head among the bytes at hand. */
 static enum onward parse_head(struct worker *w, struct connection *c)
 {
+    if ((c->at.flags & SLOT_HEADER_DUE) != 0) {
+        return take_proxy_header(w, c);
+    }
     struct request request = {0};
     struct refusal refusal = {0};
     struct request_limits limits = answer_limits(w);
@@ -637,7 +683,7 @@ static void expire_request(struct worker *w, struct connection *c)
     if (has_come_in_time(w, c) || !connection_load(w, c->fd, c)) {
         return;
     }
-    if (c->desk == NULL || c->work.fill_at == c->work.head_at) {
+    if (c->desk == NULL || c->work.fill_at == c->work.head_at || (c->at.flags & SLOT_HEADER_DUE) != 0) {
         connection_end(w, c, END_TIMEOUT);
         return;
     }

@@ -6,6 +6,7 @@
 #include "supervisor/inherit/cell.h"
 #include "supervisor/inherit/clock.h"
 #include "supervisor/inherit/contract.h"
+#include "supervisor/inherit/network.h"
 #include "supervisor/inherit/settings.h"
 #include "supervisor/inherit/tally.h"
 #include "worker/desks.h"
@@ -23,6 +24,9 @@ struct worker {
     struct cell cell;
     struct desks desks;
     struct tally tally;
+    struct network *trusted;             /* as many as settings->proxy_trusted_count */
+    bool marked[CONTRACT_LISTENERS_MAX]; /* of birth.listener_fds: who is accepted begins with a PROXY header */
+    bool any_proxies;                    /* one is */
     /* By descriptor; NULL until an access-log line is written. */
     struct client_name *client_names;
     pid_t keeper_pid;

@@ -66,11 +66,13 @@ enum { STAGES = STAGE_GIVING + 1 };
 extern const char *const stage_name[STAGES];
 
 enum slot_flag {
-    SLOT_UNIX = 1,     /* an AF_UNIX socket: the kernel keeps no count for it */
-    SLOT_WRITABLE = 2, /* registered in the epoll set for EPOLLOUT instead of EPOLLIN */
-    SLOT_BEHIND = 4,   /* since it last rested the client could not be sent all at once: until_ms goes on */
-    SLOT_SLOW = 8,     /* when last looked at, it had moved, by less than its patience had cost */
-    SLOT_COUNTED = 16, /* among its client's connections, in this worker's row of the tally */
+    SLOT_UNIX = 1,        /* an AF_UNIX socket: the kernel keeps no count for it */
+    SLOT_WRITABLE = 2,    /* registered in the epoll set for EPOLLOUT instead of EPOLLIN */
+    SLOT_BEHIND = 4,      /* since it last rested the client could not be sent all at once: until_ms goes on */
+    SLOT_SLOW = 8,        /* when last looked at, it had moved, by less than its patience had cost */
+    SLOT_COUNTED = 16,    /* among its client's connections, in this worker's row of the tally */
+    SLOT_HEADER_DUE = 32, /* a trusted proxy's: its PROXY header is still to come */
+    SLOT_PROXIED = 64,    /* that header said whose it is */
 };
 
 /* The part that an idle connection needs. 48 bytes. */

@@ -30,6 +30,8 @@
 #ifndef PERDURE_INHERIT_CONTRACT_H
 #define PERDURE_INHERIT_CONTRACT_H
 
+#include "supervisor/inherit/client_address.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -148,6 +150,9 @@ struct parcel {
     uint64_t sent;     /* bytes given to it */
     uint64_t cookie;   /* SO_COOKIE */
     uint32_t is_unix;
+    uint32_t header_due; /* 1: a PROXY header is still to come */
+    uint32_t proxied;    /* 1: CLIENT is what such a header said; else the kernel knows */
+    struct client_address client;
     uint32_t again; /* 1: a giver died after it had perhaps sent this one: look whether it is here already */
 };
 

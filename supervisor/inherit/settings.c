@@ -230,6 +230,7 @@ static bool store_key(void *structure, cfg_t *section, const struct settings_key
         store_number(field, key->size, number);
         return true;
     case KIND_FILE_NAMES:
+    case KIND_NETWORKS:
         return store_names(field, count, section, key, NULL);
     case KIND_ALIASES:
         return store_names(field, count, section, key, cfg_title(section));
@@ -492,5 +493,6 @@ void settings_free(struct settings *settings)
     free(settings->error_log);
     free(settings->access_log);
     free(settings->mime_types);
+    free_texts(settings->proxy_trusted, settings->proxy_trusted_count);
     free(settings);
 }

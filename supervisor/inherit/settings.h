@@ -18,6 +18,7 @@ struct listen_setting {
     unsigned mode; /* of a unix socket's file, as its owner and group */
     char *owner;   /* NULL: the user who starts */
     char *group;
+    bool proxy_protocol;
     const char *file; /* where it was said, for messages; borrowed from the settings */
     unsigned line;
 };
@@ -69,6 +70,8 @@ struct settings {
     unsigned connections_per_address; /* 0: any number */
     unsigned requests_per_address;    /* a second; 0: any number */
     bool answer_429;
+    char **proxy_trusted; /* as network.h reads them */
+    size_t proxy_trusted_count;
     uint32_t head_limit;
     uint32_t target_limit;
     uint64_t body_limit;

@@ -43,6 +43,20 @@ static bool check_file_keys(const struct settings_checked *checked, size_t ordin
     return true;
 }
 
+/* Whom to believe must be said: who speaks for others can be anybody, to the log and to the limits. */
+static bool check_trust(const struct settings_checked *checked, size_t ordinal, char *error)
+{
+    const struct listen_setting *listener = &checked->settings->listeners[ordinal];
+    struct config_place place =
+        config_scan_place(checked->scan, SCOPE_LISTEN, ordinal, settings_key_find(SCOPE_LISTEN, "proxy_protocol"));
+    return !listener->proxy_protocol || checked->settings->proxy_trusted_count > 0 ||
+           strncmp(listener->address, "unix:", 5) == 0 ||
+           settings_error(
+               error, place.file->name, place.line,
+               "proxy_protocol: nobody is trusted to speak for others; add proxy_trusted = { \"ADDRESS\" } at "
+               "the top");
+}
+
 static bool check_listeners(const struct settings_checked *checked, char *error)
 {
     const struct settings *settings = checked->settings;
@@ -53,7 +67,7 @@ static bool check_listeners(const struct settings_checked *checked, char *error)
         if (!address_parse(listener->address, &address[i], why)) {
             return settings_error(error, listener->file, listener->line, "listen %s", why);
         }
-        if (!check_file_keys(checked, i, error)) {
+        if (!check_file_keys(checked, i, error) || !check_trust(checked, i, error)) {
             return false;
         }
         for (size_t j = 0; j < i; j++) {

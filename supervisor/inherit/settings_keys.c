@@ -121,7 +121,8 @@ const char *settings_key_guess(enum settings_scope scope, const char *name)
 
 bool settings_key_is_list(const struct settings_key *key)
 {
-    return key->kind == KIND_FILE_NAMES || key->kind == KIND_ALIASES || key->kind == KIND_HEADERS;
+    return key->kind == KIND_FILE_NAMES || key->kind == KIND_ALIASES || key->kind == KIND_NETWORKS ||
+           key->kind == KIND_HEADERS;
 }
 
 const char *settings_scope_name(enum settings_scope scope)

@@ -32,6 +32,7 @@ enum settings_kind {
     KIND_BOOL,        /* bool */
     KIND_FILE_NAMES,  /* a list of names without '/'; char ** and its count behind it */
     KIND_ALIASES,     /* a list of host names, behind the title's; char ** and its count behind it */
+    KIND_NETWORKS,    /* a list of networks; char ** and its count behind it */
     KIND_HEADERS,     /* a list of "Name: value"; struct header_setting * and its count behind it */
 };
 

@@ -1,6 +1,8 @@
 /* settings_value.c — see settings_value.h. */
 #include "supervisor/inherit/settings_value.h"
 
+#include "supervisor/inherit/network.h"
+
 #include <confuse.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -243,6 +245,16 @@ static bool check_header(const struct settings_key *key, const char *text, char 
     return true;
 }
 
+static bool check_network(const struct settings_key *key, const char *text, char why[VALUE_WHY_BYTES])
+{
+    struct network network;
+    return network_parse(text, &network) ||
+           refuse(why,
+                  "%s: \"%.60s\" is neither an address nor a network; write \"10.0.0.1\", \"10.0.0.0/8\" or another, "
+                  "with nothing behind the prefix",
+                  key->name, text);
+}
+
 bool value_is_site_name(const char *text, char why[VALUE_WHY_BYTES])
 {
     static const char letters[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._";
@@ -307,6 +319,8 @@ bool value_parse(const struct settings_key *key, const char *text, uint64_t *num
         return check_file_name(key, text, why);
     case KIND_ALIASES:
         return value_is_site_name(text, why);
+    case KIND_NETWORKS:
+        return check_network(key, text, why);
     case KIND_HEADERS:
         return check_header(key, text, why);
     }

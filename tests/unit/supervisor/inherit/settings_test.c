@@ -155,6 +155,7 @@ static void defaults_are_those_of_the_table(void **state)
     assert_int_equal(settings->connections_per_address, 0);
     assert_int_equal(settings->requests_per_address, 0);
     assert_true(settings->answer_429);
+    assert_int_equal(settings->proxy_trusted_count, 0);
     assert_int_equal(settings->head_limit, 16384);
     assert_int_equal(settings->target_limit, 8192);
     assert_int_equal(settings->body_limit, 1048576);
@@ -240,6 +241,10 @@ static void every_value_arrives_in_its_field(void **state)
     assert_int_equal(settings->connections_per_address, 10);
     assert_int_equal(settings->requests_per_address, 100);
     assert_false(settings->answer_429);
+    assert_int_equal(settings->proxy_trusted_count, 2);
+    assert_string_equal(settings->proxy_trusted[0], "10.0.0.0/8");
+    assert_true(settings->listeners[0].proxy_protocol);
+    assert_false(settings->listeners[1].proxy_protocol);
     assert_int_equal(settings->head_limit, 32768);
     assert_int_equal(settings->target_limit, 100);
     assert_int_equal(settings->body_limit, 2147483648);
