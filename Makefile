@@ -2,6 +2,7 @@
 #
 #   make            both programs
 #   make check      unit tests, then end-to-end tests
+#   make faults     the same programs, with calls that fail on order, in build/faults/
 #   make asan       the same programs and unit tests under ASAN and UBSAN, in build/asan/
 #   make bench      what scripts/bench needs besides both programs
 #   make lint       clang-tidy, cppcheck, mandoc, the map of the code
@@ -37,6 +38,18 @@ SUPERVISOR_LDLIBS := -lcap -lmnl -lseccomp
 # A worker's birth is part of the gap after a death, and dynamic linking was a third of a birth. The sanitizers need it.
 WORKER_LDFLAGS := $(if $(findstring -fsanitize,$(OPTIMISE)),,-static-pie)
 
+# The build `faults`: calls that fail on order (tests/faults/inject.h). The supervisor, being dynamic, wraps no malloc.
+FAULT_CALLS      := $(shell sed -n 's/^CALL.\([a-z0-9_]*\),.*/\1/p' tests/faults/calls.def) syscall clock_gettime time
+FAULT_ALLOCATORS := malloc calloc realloc
+wrapped           = $(patsubst %,-Wl$(comma)--wrap=%,$(1))
+comma            := ,
+ifdef FAULTS
+SUPERVISOR_FAULTS := $(BUILD)/tests/faults/inject_dynamic.o
+WORKER_FAULTS     := $(BUILD)/tests/faults/inject.o
+SUPERVISOR_LDLIBS += $(call wrapped,$(filter-out $(FAULT_ALLOCATORS),$(FAULT_CALLS)))
+WORKER_LDFLAGS    += $(call wrapped,$(FAULT_CALLS))
+endif
+
 INHERIT    := $(wildcard supervisor/inherit/*.c)
 SUPERVISOR := $(filter-out supervisor/main.c,$(wildcard supervisor/*.c supervisor/why/*.c))
 WORKER     := $(filter-out worker/main.c worker/no_users.c,$(wildcard worker/*.c))
@@ -47,12 +60,12 @@ JUDGE      := $(wildcard tests/judge/*.c)
 object     = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BINS := $(patsubst %.c,$(BUILD)/%,$(UNITS))
 
-.PHONY: all check check-unit check-e2e targets layout asan lint install clean judges bench
+.PHONY: all check check-unit check-e2e targets layout faults asan lint install clean judges bench
 all: $(BUILD)/perdure $(BUILD)/perdure-worker
 
-$(BUILD)/perdure: $(call object,supervisor/main.c) $(BUILD)/libsupervisor.a $(BUILD)/libinherit.a
+$(BUILD)/perdure: $(call object,supervisor/main.c) $(SUPERVISOR_FAULTS) $(BUILD)/libsupervisor.a $(BUILD)/libinherit.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(SUPERVISOR_LDLIBS)
-$(BUILD)/perdure-worker: $(call object,worker/main.c worker/no_users.c) $(BUILD)/libworker.a $(BUILD)/libinherit.a
+$(BUILD)/perdure-worker: $(call object,worker/main.c worker/no_users.c) $(WORKER_FAULTS) $(BUILD)/libworker.a $(BUILD)/libinherit.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $(WORKER_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libinherit.a: $(call object,$(INHERIT))
@@ -66,6 +79,10 @@ $(BUILD)/lib%.a:
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/faults/inject_dynamic.o: tests/faults/inject.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -DFAULT_DYNAMIC -MMD -MP -c -o $@ $<
 
 # A unit test links the program it tests without its main; it may include the .c's private parts by including the .c.
 $(BUILD)/tests/unit/supervisor/%_test: $(BUILD)/tests/unit/supervisor/%_test.o $(BUILD)/libsupervisor.a $(BUILD)/libinherit.a
@@ -89,7 +106,7 @@ check: check-unit check-e2e
 check-unit: $(UNIT_BINS)
 	@scripts/unit $(UNIT_BINS)
 	@$(PYTEST) -q -p no:cacheprovider tests/bench
-check-e2e: all judges targets layout
+check-e2e: all judges targets layout faults
 	PERDURE_BUILD=$(abspath $(BUILD)) $(PYTEST) -q tests/e2e
 
 # The same programs with targets that crash or hang a worker (worker/test_target.h), for tests only.
@@ -101,6 +118,10 @@ layout:
 	$(MAKE) BUILD=$(BUILD)/layout DEFINES=-DPERDURE_TEST_CELL_LAYOUT=CELL_LAYOUT_NUMBER+1 all
 	$(MAKE) BUILD=$(BUILD)/unnumbered DEFINES=-DPERDURE_TEST_CELL_LAYOUT=CELL_LAYOUT_NUMBER \
 		$(BUILD)/unnumbered/perdure-worker
+
+# The same programs with calls that fail on order, for the tests of what a machine in trouble does to us.
+faults:
+	$(MAKE) BUILD=$(BUILD)/faults FAULTS=1 all
 
 asan:
 	$(MAKE) BUILD=build/asan OPTIMISE='-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-format-truncation' \

@@ -1,4 +1,5 @@
 """conftest.py — the fixtures of the end-to-end tests: servers that are stopped and looked over when a test ends."""
+import contextlib
 import pathlib
 import sys
 
@@ -6,7 +7,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-import harness  # noqa: E402  (found by the line above)
+import faults  # noqa: E402  (found by the line above)
+import harness  # noqa: E402
 import systemd  # noqa: E402
 import systemd_machine  # noqa: E402
 import tcp  # noqa: E402
@@ -29,24 +31,37 @@ def own_network():
         yield
 
 
-@pytest.fixture
-def make_server():
-    """make_server(workers=2, key=value …) → a Server, not started yet; several if called again."""
+@contextlib.contextmanager
+def making(kind):
+    """make(workers=2, key=value …) → a server of KIND, not started yet; several if called again."""
     servers = []
 
     def make(**options):
-        server = harness.Server(**options)
+        server = kind(**options)
         servers.append(server)
         return server
 
     yield make
-    faults = []
+    wrong = []
     for server in servers:
         try:
             server.close()
         except AssertionError as fault:
-            faults.append(str(fault))
-    assert not faults, "\n".join(faults)
+            wrong.append(str(fault))
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture
+def make_server():
+    with making(harness.Server) as make:
+        yield make
+
+
+@pytest.fixture
+def make_faulty_server():
+    """Of the programs whose calls fail on order."""
+    with making(faults.FaultyServer) as make:
+        yield make
 
 
 @pytest.fixture
