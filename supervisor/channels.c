@@ -12,11 +12,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* True if a process has the other end of FD open. */
+/* True if a process has the other end of FD open, or if that cannot be found out: an order to nobody fails, and then it
+ * is known, but connections that are given up are lost. */
 bool channels_is_held(int fd)
 {
     struct pollfd other = {.fd = fd, .events = 0};
-    return fd >= 0 && poll(&other, 1, 0) == 0;
+    return fd >= 0 && poll(&other, 1, 0) <= 0;
 }
 
 void channels_order(int fd, enum order_kind kind, const int *fds, size_t count)

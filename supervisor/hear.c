@@ -181,7 +181,7 @@ static bool hear_one(struct supervisor *s, struct worker *w, const int32_t *fd, 
         hear(s, w, &report, sender, from_next);
         return true;
     }
-    if (got == 0 || (errno != EAGAIN && errno != EBADMSG)) {
+    if (got == 0 || (errno != EAGAIN && errno != EBADMSG && errno != ENOMEM && errno != ENOBUFS)) {
         watch_stop(s, *fd); /* nobody holds the other end; what follows from that, reaping tells */
         if (fd == &w->keeper_fd && w->state == WORKER_SUCCEEDING) {
             tend_event(s, w, EVENT_KEEPER_DIED);

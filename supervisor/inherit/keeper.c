@@ -181,7 +181,10 @@ static void keep(const struct birth *birth, uint32_t confined)
         if (got == 0 || (got > 0 && order.kind == ORDER_LEAVE)) {
             return;
         }
-        if (got > 0 && order.kind == ORDER_SUCCEED) {
+        if (got < 0 && errno == EBADMSG) {
+            /* Of an order the descriptors were lost, for there was no room for them: it is to come again. */
+            tell(birth->keeper_fd, &(struct report){.kind = REPORT_NOT_FORKED, .error = EMFILE});
+        } else if (got > 0 && order.kind == ORDER_SUCCEED) {
             answer = (confined & CONFINED_FOR_EVER) == 0
                          ? succeed(birth, &order, fds, count)
                          : (struct report){.kind = REPORT_NOT_FORKED, .error = EPERM, .confined = confined};
