@@ -25,6 +25,8 @@ enum {
     CLIENT_PATIENCE_MS = 5000, /* with a client that does not ask, or does not take its answer */
     PEER_GROUPS_MOST = 256,    /* looked at; who is in more, and of ours by a later one, is not let in */
     EVENTS_AT_ONCE = 32,       /* dealt with before the supervisor looks after its workers again */
+    NO_ANSWER = 4,             /* the exit code of LSB for a state that is not known */
+    REST_MS = 100,             /* after the machine had no room: for a client, or for what watches it */
     TAG_LISTENER = 0,          /* in epoll's data; clients' numbers begin at TAG_CLIENTS */
     TAG_TIMER = 1,
     TAG_CLIENTS = 2,
@@ -45,6 +47,7 @@ enum client_state {
 
 struct client {
     enum client_state state;
+    bool unwatched; /* the machine had no room for it in the epoll set: tried again */
     int fd;
     uint64_t number;
     enum control_verb verb;
@@ -64,8 +67,10 @@ struct control {
     int timer_fd;
     struct control_kept *kept; /* borrowed from the ledger; NULL: nobody is to take over */
     uint64_t next_number;
-    int64_t group;  /* its members may ask; -1: there is none */
-    bool listening; /* the listener is in the epoll set: there is a free place */
+    int64_t group;             /* its members may ask; -1: there is none */
+    bool listening;            /* the listener is in the epoll set: there is a free place */
+    bool warned;               /* of a rest, until somebody could be accepted again */
+    struct instant rest_until; /* nobody is accepted before */
     struct client clients[CONTROL_CLIENTS_MAX];
 };
 
@@ -91,24 +96,27 @@ static void remove_file(const char *run_dir)
 
 /* ---- the epoll set ---- */
 
-static void watch(const struct control *control, int operation, int fd, uint32_t events, uint64_t tag)
+static bool watch(const struct control *control, int operation, int fd, uint32_t events, uint64_t tag)
 {
     struct epoll_event event = {.events = events, .data.u64 = tag};
-    if (epoll_ctl(control->epoll_fd, operation, fd, &event) != 0) {
-        log_warn("control socket: epoll_ctl: %s", strerror(errno));
-    }
+    return epoll_ctl(control->epoll_fd, operation, fd, &event) == 0;
+}
+
+static uint64_t sooner(uint64_t one, uint64_t other)
+{
+    return one < other ? one : other;
 }
 
 /* Let the timer end at the nearest deadline, or never. */
 static void timer_arm(const struct control *control)
 {
-    uint64_t nearest = UINT64_MAX;
+    struct instant now = clock_now();
+    uint64_t nearest = control->rest_until.ms > now.ms ? control->rest_until.ms : UINT64_MAX;
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         const struct client *client = &control->clients[i];
         bool has_deadline = client->state == CLIENT_ASKING || client->state == CLIENT_LISTENING;
-        if (has_deadline && client->deadline.ms < nearest) {
-            nearest = client->deadline.ms;
-        }
+        nearest = has_deadline ? sooner(nearest, client->deadline.ms) : nearest;
+        nearest = client->unwatched ? sooner(nearest, clock_after(now, REST_MS).ms) : nearest;
     }
     struct itimerspec when = {0};
     if (nearest != UINT64_MAX) {
@@ -118,7 +126,7 @@ static void timer_arm(const struct control *control)
     timerfd_settime(control->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
-/* With all places taken by clients that have asked, nobody is accepted: who comes waits in the kernel's queue. */
+/* With all places taken, or the machine's, nobody is accepted: who comes waits in the kernel's queue. */
 static void listener_rest_or_go(struct control *control)
 {
     bool room = false;
@@ -126,9 +134,16 @@ static void listener_rest_or_go(struct control *control)
         enum client_state state = control->clients[i].state;
         room = room || state == CLIENT_NONE || state == CLIENT_ASKING;
     }
-    if (room != control->listening) {
+    room = room && control->rest_until.ms <= clock_now().ms;
+    if (room == control->listening) {
+        return;
+    }
+    uint32_t events = room ? EPOLLIN : 0;
+    if (watch(control, EPOLL_CTL_MOD, control->listener_fd, events, TAG_LISTENER) ||
+        watch(control, EPOLL_CTL_ADD, control->listener_fd, events, TAG_LISTENER)) {
         control->listening = room;
-        watch(control, EPOLL_CTL_MOD, control->listener_fd, room ? EPOLLIN : 0, TAG_LISTENER);
+    } else {
+        control->rest_until = clock_after(clock_now(), REST_MS);
     }
 }
 
@@ -157,8 +172,7 @@ static void note_client(const struct control *control, const struct client *clie
 
 /* ---- clients ---- */
 
-/* The only place that assigns client->state. */
-static void client_enter(struct control *control, struct client *client, enum client_state next)
+static void client_watch(const struct control *control, struct client *client, bool is_new)
 {
     static const uint32_t events[] = {
         [CLIENT_NONE] = 0,
@@ -166,12 +180,25 @@ static void client_enter(struct control *control, struct client *client, enum cl
         [CLIENT_WAITING] = EPOLLRDHUP,
         [CLIENT_LISTENING] = EPOLLOUT | EPOLLRDHUP,
     };
+    int operation = is_new || client->unwatched ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    bool done = watch(control, operation, client->fd, events[client->state], client->number);
+    if (!done && !client->unwatched) {
+        log_warn("control socket: a client cannot be watched now: %s; trying again", strerror(errno));
+    }
+    client->unwatched = !done;
+}
+
+/* The only place that assigns client->state. */
+static void client_enter(struct control *control, struct client *client, enum client_state next)
+{
     bool is_new = client->state == CLIENT_NONE;
     client->state = next;
     client->deadline = clock_after(clock_now(), CLIENT_PATIENCE_MS);
     note_client(control, client);
     if (next != CLIENT_NONE) {
-        watch(control, is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, client->fd, events[next], client->number);
+        client_watch(control, client, is_new);
+    } else {
+        client->unwatched = false;
     }
     timer_arm(control);
     listener_rest_or_go(control);
@@ -270,14 +297,30 @@ static bool client_is_allowed(const struct control *control, int fd, struct ucre
                                    (control->group >= 0 && peer_is_of(fd, peer, (gid_t)control->group)));
 }
 
+/* The listener goes on to say that somebody waits, for as long as nobody accepts. */
+static void listener_rest(struct control *control)
+{
+    if (!control->warned) {
+        log_warn("control socket: nobody can be accepted now: %s; trying again", strerror(errno));
+    }
+    control->warned = true;
+    control->rest_until = clock_after(clock_now(), REST_MS);
+    listener_rest_or_go(control);
+    timer_arm(control);
+}
+
 static void client_accept(struct control *control)
 {
     struct ucred peer;
     struct client *client = client_make_place(control);
     int fd = client != NULL ? accept4(control->listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
     if (fd < 0) {
+        if (client != NULL && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+            listener_rest(control);
+        }
         return;
     }
+    control->warned = false;
     if (!client_is_allowed(control, fd, &peer)) {
         close(fd);
         return;
@@ -332,7 +375,8 @@ static void client_write(struct control *control, struct client *client)
     client_forget(control, client); /* all of it is in the client's queue, or the client is gone */
 }
 
-static void forget_the_late(struct control *control)
+/* Whom the machine had no room for is tried again, and who is late is forgotten. */
+static void on_timer(struct control *control)
 {
     uint64_t ticks;
     ssize_t ignored = read(control->timer_fd, &ticks, sizeof ticks);
@@ -343,8 +387,11 @@ static void forget_the_late(struct control *control)
         bool has_deadline = client->state == CLIENT_ASKING || client->state == CLIENT_LISTENING;
         if (has_deadline && client->deadline.ms <= now.ms) {
             client_forget(control, client);
+        } else if (client->unwatched) {
+            client_watch(control, client, false);
         }
     }
+    listener_rest_or_go(control);
     timer_arm(control);
 }
 
@@ -366,15 +413,20 @@ static struct control *control_new(const char *run_dir)
         control_close(control);
         return NULL;
     }
-    watch(control, EPOLL_CTL_ADD, control->timer_fd, EPOLLIN, TAG_TIMER);
+    if (!watch(control, EPOLL_CTL_ADD, control->timer_fd, EPOLLIN, TAG_TIMER)) {
+        control_close(control);
+        return NULL;
+    }
     return control;
 }
 
 static void listener_take(struct control *control, int fd)
 {
     control->listener_fd = fd;
-    control->listening = true;
-    watch(control, EPOLL_CTL_ADD, fd, EPOLLIN, TAG_LISTENER);
+    control->listening = watch(control, EPOLL_CTL_ADD, fd, EPOLLIN, TAG_LISTENER);
+    if (!control->listening) {
+        listener_rest(control);
+    }
 }
 
 /* Bind at NAME with mode 0600 from the first moment on. */
@@ -400,6 +452,7 @@ static int listener_open(const char *run_dir)
     if (fd >= 0 && (bind_private(fd, &name) != 0 || listen(fd, CONTROL_CLIENTS_MAX) != 0)) {
         int number = errno;
         close_one(&fd);
+        remove_file(run_dir);
         errno = number;
     }
     close_one(&directory_fd);
@@ -413,7 +466,10 @@ struct control *control_open(const char *run_dir, char error[CONTROL_ERROR_BYTES
     if (control == NULL) {
         snprintf(error, CONTROL_ERROR_BYTES, "cannot make the control socket %.200s/control.sock: %s; %s", run_dir,
                  strerror(errno), "see that the directory can be written and has room, or set run_dir to another");
-        close_one(&fd);
+        if (fd >= 0) {
+            close(fd);
+            remove_file(run_dir);
+        }
         return NULL;
     }
     listener_take(control, fd);
@@ -454,7 +510,7 @@ static bool control_step(struct control *control, const struct epoll_event *even
         return false;
     }
     if (event->data.u64 == TAG_TIMER) {
-        forget_the_late(control);
+        on_timer(control);
         return false;
     }
     struct client *client = client_find(control, event->data.u64);
@@ -501,7 +557,9 @@ void control_reply(struct control *control, uint64_t client, int exit_code, cons
     owed->text = strdup(text);
     owed->text_bytes = owed->text != NULL ? strlen(text) : 0;
     owed->text_at = 0;
-    owed->exit_code = exit_code;
+    /* An answer that is nothing but its text cannot go without it; of the others the result counts. */
+    bool is_text = owed->verb == CONTROL_STATUS || owed->verb == CONTROL_DIFF;
+    owed->exit_code = owed->text == NULL && is_text ? NO_ANSWER : exit_code;
     client_enter(control, owed, CLIENT_LISTENING);
     client_write(control, owed);
 }
