@@ -85,9 +85,13 @@ static void write_name(const struct connection *c, char name[INET6_ADDRSTRLEN])
 /* Not in the cell: a successor can write it again. */
 const char *access_log_client(struct worker *w, const struct connection *c)
 {
+    static struct client_name one;
     if (w->client_names == NULL) {
         w->client_names = calloc(w->cell.slots_count, sizeof *w->client_names);
-        check(w->client_names != NULL);
+    }
+    if (w->client_names == NULL) { /* no memory: it is asked each time */
+        ask_name(c->fd, one.text);
+        return one.text;
     }
     struct client_name *name = &w->client_names[c->fd];
     if (name->text[0] == '\0' || name->serial != c->slot->serial) {

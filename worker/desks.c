@@ -11,12 +11,12 @@
 
 enum { WARM_DESKS = 32, PUNCHES_PER_TRIM = 256 };
 
-void desks_open(struct desks *desks, const struct cell *cell)
+bool desks_open(struct desks *desks, const struct cell *cell)
 {
     *desks = (struct desks){.cell = cell, .stale = cell->slots_count};
     desks->free = calloc(cell->slots_count, sizeof *desks->free);
     desks->claimed = calloc(cell->slots_count / 8 + 1, 1);
-    check(desks->free != NULL && desks->claimed != NULL);
+    return desks->free != NULL && desks->claimed != NULL;
 }
 
 void desks_close(struct desks *desks)

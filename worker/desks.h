@@ -22,7 +22,7 @@ struct desks {
 };
 
 /* Begin with no desk borrowed. There are as many desks as slots, so borrowing never fails. */
-void desks_open(struct desks *desks, const struct cell *cell);
+bool desks_open(struct desks *desks, const struct cell *cell);
 void desks_close(struct desks *desks);
 
 int32_t desks_borrow(struct desks *desks);

@@ -33,14 +33,18 @@ static uint64_t seed_take(void)
 
 struct file_cache *file_cache_make(size_t entries_max, struct open_files *files)
 {
-    struct file_cache *cache = calloc(1, sizeof *cache + entries_max * sizeof cache->entries[0]);
-    check(cache);
     size_t buckets = 16;
     while (buckets < entries_max * 2) {
         buckets *= 2;
     }
-    cache->buckets = calloc(buckets, sizeof(struct file_entry *));
-    check(cache->buckets);
+    struct file_cache *cache = calloc(1, sizeof *cache + entries_max * sizeof cache->entries[0]);
+    struct file_entry **all_buckets = calloc(buckets, sizeof *all_buckets);
+    if (cache == NULL || all_buckets == NULL) {
+        free(cache);
+        free(all_buckets);
+        return NULL;
+    }
+    cache->buckets = all_buckets;
     cache->buckets_mask = buckets - 1;
     cache->entries_max = entries_max;
     cache->barren_max = entries_max / 4;
@@ -119,7 +123,9 @@ struct file_entry *file_cache_put(struct file_cache *cache, const struct file_ke
         return NULL;
     }
     struct file_entry *entry = calloc(1, sizeof *entry + key->path.bytes + 1);
-    check(entry);
+    if (entry == NULL) {
+        return NULL;
+    }
     entry->kind = kind;
     entry->site = key->site;
     entry->variant = key->variant;

@@ -56,14 +56,15 @@ struct file_entry {
 struct file_cache;
 
 /* At most ENTRIES_MAX entries; at most a quarter of them may say that nothing can be read there, so that guessed names
- * cannot push out files. FILES is borrowed. */
+ * cannot push out files. FILES is borrowed. NULL: no memory. */
 struct file_cache *file_cache_make(size_t entries_max, struct open_files *files);
 void file_cache_free(struct file_cache *cache);
 
 /* The entry for KEY however old, or NULL. A pointer to an entry holds until the next call that puts or removes one. */
 struct file_entry *file_cache_find(struct file_cache *cache, const struct file_key *key, uint64_t now_ms);
 
-/* A new entry of KIND for KEY, which must have none; another may have to go for it. NULL if it is not let in. */
+/* A new entry of KIND for KEY, which must have none; another may have to go for it. NULL if it is not let in,
+ * or if there is no memory. */
 struct file_entry *file_cache_put(struct file_cache *cache, const struct file_key *key, enum file_kind kind,
                                   uint64_t now_ms);
 

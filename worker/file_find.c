@@ -136,11 +136,13 @@ static bool make_room(struct responder *responder, uint64_t bytes)
 }
 
 /* The whole file, by read and not by mmap: touching a mapping behind the end of a file that was truncated meanwhile is
- * a SIGBUS. NULL if it is changing under our hands. */
+ * a SIGBUS. NULL if it is changing under our hands, or there is no memory: then it is sent from the file. */
 static char *bytes_read(int fd, const struct file_facts *facts)
 {
     char *bytes = malloc(facts->bytes);
-    check(bytes);
+    if (bytes == NULL) {
+        return NULL;
+    }
     size_t used = 0;
     while (used < facts->bytes) {
         ssize_t got = pread(fd, bytes + used, facts->bytes - used, (off_t)used);
@@ -179,21 +181,37 @@ static struct file_head head_for(struct responder *responder, const struct file_
         clock_wall_seconds());
 }
 
-/* Take over what LOOK holds. NULL only if an entry that says "nothing there" was not let in. */
+/* ENTRY takes over what LOOK holds. False if there is no memory for that. */
+static bool entry_fill(struct responder *responder, struct file_entry *entry, const struct file_key *key,
+                       const struct look *look, bool with_bytes)
+{
+    entry->facts = look->facts;
+    entry->siblings = look->siblings;
+    entry->head = head_for(responder, key, look);
+    if (entry->head.text == NULL) {
+        return false;
+    }
+    char *memory = with_bytes ? bytes_read(look->fd, &look->facts) : NULL;
+    entry->file = open_files_keep(responder->files, look->fd, memory, look->facts.bytes);
+    if (entry->file == NULL) {
+        free(memory);
+    }
+    return entry->file != NULL;
+}
+
+/* Take over what LOOK holds. NULL if an entry that says "nothing there" was not let in, or if there is no memory. */
 static struct file_entry *entry_make(struct responder *responder, const struct file_key *key, const struct look *look,
                                      uint64_t now_ms)
 {
-    char *memory = NULL;
-    if (look->kind == FILE_REGULAR && wants_memory(responder, &look->facts) &&
-        make_room(responder, look->facts.bytes)) {
-        memory = bytes_read(look->fd, &look->facts);
-    }
+    bool is_regular = look->kind == FILE_REGULAR;
+    bool with_bytes = is_regular && wants_memory(responder, &look->facts) && make_room(responder, look->facts.bytes);
     struct file_entry *entry = file_cache_put(responder->cache, key, look->kind, now_ms);
-    if (entry && look->kind == FILE_REGULAR) {
-        entry->facts = look->facts;
-        entry->siblings = look->siblings;
-        entry->head = head_for(responder, key, look);
-        entry->file = open_files_keep(responder->files, look->fd, memory, look->facts.bytes);
+    if (entry != NULL && is_regular && !entry_fill(responder, entry, key, look, with_bytes)) {
+        file_cache_remove(responder->cache, entry);
+        entry = NULL;
+    }
+    if (entry == NULL && look->fd >= 0) {
+        close(look->fd);
     }
     return entry;
 }
@@ -245,5 +263,6 @@ enum file_kind file_find(struct responder *responder, const struct file_key *key
     if (found) {
         file_cache_remove(responder->cache, found);
     }
-    return give(entry_make(responder, key, &look, now_ms), look.kind, entry);
+    found = entry_make(responder, key, &look, now_ms);
+    return give(found, found == NULL && look.kind == FILE_REGULAR ? FILE_NO_DESCRIPTORS : look.kind, entry);
 }

@@ -60,12 +60,14 @@ static struct text span_text(const char *text, struct span span)
     return (struct text){text + span.at, span.end - span.at};
 }
 
+/* NULL: no memory. */
 static char *copy(const struct head *head)
 {
     check(!head->full);
     char *text = malloc(head->used);
-    check(text);
-    memcpy(text, head->at, head->used);
+    if (text != NULL) {
+        memcpy(text, head->at, head->used);
+    }
     return text;
 }
 
@@ -94,6 +96,9 @@ struct file_head file_head_make(const struct file_description *file, time_t now)
     made.whole_bytes = (uint32_t)head.used;
 
     made.text = copy(&head);
+    if (made.text == NULL) {
+        return (struct file_head){0};
+    }
     made.etag = span_text(made.text, etag);
     made.modified_text = span_text(made.text, modified);
     made.content_type = span_text(made.text, type);
@@ -112,6 +117,9 @@ struct file_head file_head_make_page(uint64_t bytes, struct text site_headers)
     add_length(&head, bytes);
     made.whole_bytes = (uint32_t)head.used;
     made.text = copy(&head);
+    if (made.text == NULL) {
+        return (struct file_head){0};
+    }
     made.content_type = span_text(made.text, type);
     return made;
 }

@@ -45,6 +45,7 @@ static enum file_kind kind_from_errno(int error, const char *path)
         return FILE_FORBIDDEN;
     case EMFILE:
     case ENFILE:
+    case ENOMEM:
         return FILE_NO_DESCRIPTORS;
     default:
         log_warn("opening %s: %s", path, strerror(error));

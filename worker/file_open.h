@@ -10,7 +10,7 @@ enum file_kind {
     FILE_DIRECTORY,
     FILE_ABSENT,         /* no such name, or a symbolic link that leads out of the root: a client is not told which */
     FILE_FORBIDDEN,      /* no permission, or a FIFO, socket or device */
-    FILE_NO_DESCRIPTORS, /* EMFILE, ENFILE: the moment's trouble, not the file's */
+    FILE_NO_DESCRIPTORS, /* EMFILE, ENFILE, ENOMEM: the moment's trouble, not the file's */
     FILE_TROUBLE,        /* anything else, EIO say; logged */
 };
 

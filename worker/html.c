@@ -1,7 +1,6 @@
 /* html.c — see html.h. */
 #include "worker/html.h"
 
-#include "supervisor/inherit/check.h"
 #include "worker/path.h"
 
 #include <stdio.h>
@@ -13,21 +12,26 @@ void html_free(struct html *html)
     *html = (struct html){0};
 }
 
-/* Room for BYTES more. */
+/* Room for BYTES more; NULL if there is no memory, and then never again. */
 static char *make_room(struct html *html, size_t bytes)
 {
-    if (html->room - html->used < bytes) {
-        html->room = (html->used + bytes) * 2;
-        html->at = realloc(html->at, html->room);
-        check(html->at);
+    size_t room = (html->used + bytes) * 2;
+    if (!html->failed && html->room - html->used < bytes) {
+        char *larger = realloc(html->at, room);
+        html->failed = larger == NULL;
+        html->at = larger != NULL ? larger : html->at;
+        html->room = larger != NULL ? room : html->room;
     }
-    return html->at + html->used;
+    return html->failed ? NULL : html->at + html->used;
 }
 
 void html_add(struct html *html, struct text text)
 {
-    memcpy(make_room(html, text.bytes), text.at, text.bytes);
-    html->used += text.bytes;
+    char *out = make_room(html, text.bytes);
+    if (out != NULL) {
+        memcpy(out, text.at, text.bytes);
+        html->used += text.bytes;
+    }
 }
 
 static struct text escape(unsigned char c)
@@ -59,7 +63,7 @@ void html_add_escaped(struct html *html, struct text text)
 void html_add_segment(struct html *html, struct text name)
 {
     char *out = make_room(html, name.bytes * 3);
-    html->used += path_encode(name, out, name.bytes * 3);
+    html->used += out != NULL ? path_encode(name, out, name.bytes * 3) : 0;
 }
 
 void html_add_number(struct html *html, uint64_t number)

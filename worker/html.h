@@ -4,12 +4,14 @@
 
 #include "worker/text.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct html {
     char *at; /* owned; grows */
     size_t used, room;
+    bool failed; /* there was no memory for all of it */
 };
 
 void html_free(struct html *html);

@@ -38,12 +38,22 @@ static void listing_free(struct listing *listing)
     free(listing->items);
 }
 
-static void listing_add(struct listing *listing, const char *name, const struct stat *facts)
+/* False: no memory. */
+static bool listing_grow(struct listing *listing)
 {
-    if (listing->count == listing->room) {
-        listing->room = listing->room ? listing->room * 2 : 64;
-        listing->items = realloc(listing->items, listing->room * sizeof *listing->items);
-        check(listing->items);
+    size_t room = listing->room ? listing->room * 2 : 64;
+    struct listed *items = realloc(listing->items, room * sizeof *items);
+    if (items != NULL) {
+        listing->items = items;
+        listing->room = room;
+    }
+    return items != NULL;
+}
+
+static bool listing_add(struct listing *listing, const char *name, const struct stat *facts)
+{
+    if (listing->count == listing->room && !listing_grow(listing)) {
+        return false;
     }
     struct listed *item = &listing->items[listing->count++];
     *item = (struct listed){
@@ -52,7 +62,7 @@ static void listing_add(struct listing *listing, const char *name, const struct 
         .bytes = (uint64_t)facts->st_size,
         .modified = facts->st_mtime,
     };
-    check(item->name);
+    return item->name != NULL;
 }
 
 /* Is NAME in DIRECTORY something that we would serve? A link is judged by what it leads to, and only inside the root.
@@ -87,7 +97,10 @@ static enum file_kind listing_read(struct listing *listing, int root, struct tex
         return kind;
     }
     DIR *directory = fdopendir(fd);
-    check(directory);
+    if (directory == NULL) {
+        close(fd);
+        return FILE_NO_DESCRIPTORS; /* no memory */
+    }
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
         struct stat facts;
         if (is_hidden(entry->d_name, dot_files) || !is_shown(root, path, fd, entry->d_name, &facts)) {
@@ -97,10 +110,13 @@ static enum file_kind listing_read(struct listing *listing, int root, struct tex
             listing->is_cut = true;
             break;
         }
-        listing_add(listing, entry->d_name, &facts);
+        if (!listing_add(listing, entry->d_name, &facts)) {
+            kind = FILE_NO_DESCRIPTORS;
+            break;
+        }
     }
     closedir(directory);
-    return FILE_DIRECTORY;
+    return kind;
 }
 
 /* Directories first, then by name as people read it; names that differ only in case have an order too. */
@@ -270,7 +286,7 @@ static bool write_all(int fd, struct html page)
 static enum file_kind page_store(struct html page, int *fd)
 {
     *fd = memfd_create("perdure listing", 0);
-    if (*fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+    if (*fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
         return FILE_NO_DESCRIPTORS;
     }
     if (*fd >= 0 && write_all(*fd, page)) {
@@ -296,7 +312,7 @@ enum file_kind listing_make(int root, struct text path, bool dot_files, int *fd,
         struct html page = {0};
         page_write(&page, path, &listing);
         *bytes = page.used;
-        kind = page_store(page, fd);
+        kind = page.failed ? FILE_NO_DESCRIPTORS : page_store(page, fd);
         html_free(&page);
     }
     listing_free(&listing);

@@ -116,10 +116,10 @@ static void open_cell(struct worker *w)
     if (was_sick) {
         log_warn("adopting: the cell's header does not say what the cell is like: put right, by the cell's size");
     }
-    desks_open(&w->desks, &w->cell);
+    bool has_desks = desks_open(&w->desks, &w->cell);
     w->unverified = calloc(w->cell.slots_count / 8 + 1, 1);
     w->inherited = calloc(w->cell.slots_count / 8 + 1, 1);
-    if (w->unverified == NULL || w->inherited == NULL) {
+    if (!has_desks || w->unverified == NULL || w->inherited == NULL) {
         cannot(w, strerror(ENOMEM));
     }
 }

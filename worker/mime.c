@@ -28,8 +28,9 @@ struct index_slot {
 struct mime {
     char *table; /* what the file held */
     size_t table_bytes;
-    struct index_slot *index; /* open addressing; NULL before the first question */
+    bool indexed; /* not before the first question */
     size_t index_used;
+    struct index_slot index[INDEX_SLOTS]; /* open addressing */
 };
 
 /* ---- the built-in types ---- */
@@ -111,29 +112,30 @@ static size_t read_all(int fd, char *out, size_t out_bytes)
     return used;
 }
 
-static void table_read(struct mime *mime, const char *path)
+/* False: no memory. A table that cannot be read is done without. */
+static bool table_read(struct mime *mime, const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         if (errno != ENOENT || strcmp(path, "/etc/mime.types") != 0) {
             log_warn("mime_types %s: %s; the built-in types serve", path, strerror(errno));
         }
-        return;
+        return true;
     }
     off_t end = lseek(fd, 0, SEEK_END);
     size_t bytes = end < 0 ? 0 : end > TABLE_BYTES_MAX ? TABLE_BYTES_MAX : (size_t)end;
     mime->table = malloc(bytes + 1);
-    check(mime->table);
-    mime->table_bytes = lseek(fd, 0, SEEK_SET) == 0 ? read_all(fd, mime->table, bytes) : 0;
+    mime->table_bytes = mime->table != NULL && lseek(fd, 0, SEEK_SET) == 0 ? read_all(fd, mime->table, bytes) : 0;
     close(fd);
+    return mime->table != NULL;
 }
 
 struct mime *mime_open(const char *path)
 {
     struct mime *mime = calloc(1, sizeof *mime);
-    check(mime);
-    if (path) {
-        table_read(mime, path);
+    if (mime != NULL && path != NULL && !table_read(mime, path)) {
+        mime_close(mime);
+        return NULL;
     }
     return mime;
 }
@@ -141,21 +143,20 @@ struct mime *mime_open(const char *path)
 void mime_close(struct mime *mime)
 {
     free(mime->table);
-    free(mime->index);
     free(mime);
 }
 
 /* ---- the index ---- */
 
 /* The slot that holds EXTENSION, or the free one where it belongs. At least one slot is always free. */
-static struct index_slot *index_slot(const struct mime *mime, struct text extension)
+static const struct index_slot *index_slot(const struct mime *mime, struct text extension)
 {
     uint32_t hash = 2166136261u;
     for (size_t i = 0; i < extension.bytes; i++) {
         hash = (hash ^ ((unsigned char)extension.at[i] | 0x20u)) * 16777619u;
     }
     for (size_t at = (hash ^ hash >> 15) % INDEX_SLOTS;; at = (at + 1) % INDEX_SLOTS) {
-        struct index_slot *slot = &mime->index[at];
+        const struct index_slot *slot = &mime->index[at];
         struct text held = {mime->table + slot->extension_at, slot->extension_bytes};
         if (slot->extension_bytes == 0 || text_is_nocase(held, extension)) {
             return slot;
@@ -168,7 +169,7 @@ static void index_add(struct mime *mime, struct text type, struct text extension
     if (extension.bytes > EXTENSION_BYTES_MAX || mime->index_used >= INDEX_USED_MAX) {
         return;
     }
-    struct index_slot *slot = index_slot(mime, extension);
+    struct index_slot *slot = &mime->index[index_slot(mime, extension) - mime->index];
     mime->index_used += slot->extension_bytes == 0;
     *slot = (struct index_slot){
         .extension_at = (uint32_t)(extension.at - mime->table),
@@ -215,8 +216,7 @@ static void line_index(struct mime *mime, struct text line)
 
 static void index_make(struct mime *mime)
 {
-    mime->index = calloc(INDEX_SLOTS, sizeof *mime->index);
-    check(mime->index);
+    mime->indexed = true;
     const char *at = mime->table, *end = mime->table + mime->table_bytes;
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
@@ -263,7 +263,7 @@ static struct text type_find(struct mime *mime, struct text extension)
         return TEXT("application/octet-stream");
     }
     if (mime->table_bytes > 0) {
-        if (!mime->index) {
+        if (!mime->indexed) {
             index_make(mime);
         }
         const struct index_slot *slot = index_slot(mime, extension);

@@ -8,7 +8,7 @@ struct mime;
 
 /* Read the table at PATH (the format of /etc/mime.types), once and for all. It is not understood before the first
  * question, so that a successor stands sooner. Without it, or with PATH NULL, the built-in types for the web serve; a
- * table that is there but unreadable is warned about. */
+ * table that is there but unreadable is warned about. NULL: no memory. */
 struct mime *mime_open(const char *path);
 void mime_close(struct mime *mime);
 

@@ -15,9 +15,7 @@ struct open_files {
 
 struct open_files *open_files_make(void)
 {
-    struct open_files *files = calloc(1, sizeof *files);
-    check(files);
-    return files;
+    return calloc(1, sizeof(struct open_files));
 }
 
 static void forget(struct open_files *files, struct open_file *file)
@@ -40,25 +38,31 @@ void open_files_free(struct open_files *files)
     free(files);
 }
 
-static void make_room(struct open_files *files, size_t fd)
+static bool make_room(struct open_files *files, size_t fd)
 {
     if (fd < files->count) {
-        return;
+        return true;
     }
     size_t count = fd + 1 < 64 ? 64 : (fd + 1) * 2;
-    files->by_fd = realloc(files->by_fd, count * sizeof(struct open_file *));
-    check(files->by_fd);
-    memset(files->by_fd + files->count, 0, (count - files->count) * sizeof(struct open_file *));
+    struct open_file **by_fd = realloc(files->by_fd, count * sizeof *by_fd);
+    if (by_fd == NULL) {
+        return false;
+    }
+    memset(by_fd + files->count, 0, (count - files->count) * sizeof *by_fd);
+    files->by_fd = by_fd;
     files->count = count;
+    return true;
 }
 
+/* NULL: no memory. */
 static struct open_file *add(struct open_files *files, int fd)
 {
     check(fd >= 0);
-    make_room(files, (size_t)fd);
+    struct open_file *file = make_room(files, (size_t)fd) ? calloc(1, sizeof *file) : NULL;
+    if (file == NULL) {
+        return NULL;
+    }
     check(!files->by_fd[fd]);
-    struct open_file *file = calloc(1, sizeof *file);
-    check(file);
     file->fd = fd;
     files->by_fd[fd] = file;
     return file;
@@ -67,6 +71,9 @@ static struct open_file *add(struct open_files *files, int fd)
 struct open_file *open_files_keep(struct open_files *files, int fd, char *memory, size_t memory_bytes)
 {
     struct open_file *file = add(files, fd);
+    if (file == NULL) {
+        return NULL;
+    }
     file->memory = memory;
     file->memory_bytes = memory ? memory_bytes : 0;
     file->is_kept = true;
@@ -93,11 +100,15 @@ void open_file_borrow(struct open_file *file)
     file->borrowers++;
 }
 
-void open_files_adopt(struct open_files *files, int fd)
+bool open_files_adopt(struct open_files *files, int fd)
 {
-    check(fd >= 0);
-    make_room(files, (size_t)fd);
-    open_file_borrow(files->by_fd[fd] ? files->by_fd[fd] : add(files, fd));
+    bool known = (size_t)fd < files->count && files->by_fd[fd] != NULL;
+    struct open_file *file = known ? files->by_fd[fd] : add(files, fd);
+    if (file == NULL) {
+        return false;
+    }
+    open_file_borrow(file);
+    return true;
 }
 
 void open_files_return(struct open_files *files, int fd)

@@ -18,12 +18,13 @@ struct open_file {
 
 struct open_files;
 
+/* NULL: no memory. */
 struct open_files *open_files_make(void);
 
 /* Closes them all, borrowed or not. */
 void open_files_free(struct open_files *files);
 
-/* Take over FD and MEMORY (from malloc, or NULL); the caller is the keeper. */
+/* Take over FD and MEMORY (from malloc, or NULL); the caller is the keeper. NULL: no memory, and nothing is taken. */
 struct open_file *open_files_keep(struct open_files *files, int fd, char *memory, size_t memory_bytes);
 
 /* The keeper lets go. FILE is gone unless somebody borrows it. */
@@ -31,8 +32,8 @@ void open_files_drop(struct open_files *files, struct open_file *file);
 
 void open_file_borrow(struct open_file *file);
 
-/* A descriptor that was borrowed in an earlier life: no keeper, one borrower more. */
-void open_files_adopt(struct open_files *files, int fd);
+/* A descriptor that was borrowed in an earlier life: no keeper, one borrower more. False: no memory. */
+bool open_files_adopt(struct open_files *files, int fd);
 
 /* A borrower of FD is done with it. */
 void open_files_return(struct open_files *files, int fd);

@@ -79,8 +79,9 @@ static bool headers_build(const struct site_setting *setting, bool with_caching,
         return false;
     }
     char *text = malloc(head.used + 1);
-    check(text);
-    memcpy(text, memory, head.used);
+    if (text != NULL) {
+        memcpy(text, memory, head.used);
+    }
     *built = (struct text){text, head.used};
     return true;
 }
@@ -95,6 +96,9 @@ static bool site_open(struct site *site, const struct site_setting *setting, cha
         return refuse(error, setting, "the site's headers take more than %d bytes; shorten them",
                       SITE_HEADERS_BYTES_MAX);
     }
+    if (site->headers.at == NULL || site->listing_headers.at == NULL) {
+        return refuse(error, setting, "no memory for the site's headers");
+    }
     if (!file_open_works(site->root)) {
         return refuse(error, setting, "openat2: %s; Linux 5.6 or later is needed, and a filter that allows it",
                       strerror(errno));
@@ -106,7 +110,10 @@ static bool sites_open(struct responder *responder, char error[SETTINGS_ERROR_BY
 {
     const struct settings *settings = responder->settings;
     responder->sites = calloc(settings->sites_count, sizeof *responder->sites);
-    check(responder->sites);
+    if (responder->sites == NULL) {
+        snprintf(error, SETTINGS_ERROR_BYTES, "no memory for the sites");
+        return false;
+    }
     for (size_t i = 0; i < settings->sites_count; i++) {
         responder->sites[i].root = -1;
         responder->sites_count++;
@@ -131,17 +138,24 @@ struct responder *responder_open(const struct settings *settings, char error[SET
 {
     check(settings->sites_count > 0);
     struct responder *responder = calloc(1, sizeof *responder);
-    check(responder);
+    if (responder == NULL) {
+        snprintf(error, SETTINGS_ERROR_BYTES, "no memory");
+        return NULL;
+    }
     responder->settings = settings;
     responder->route = route_make(settings);
     responder->mime = mime_open(settings->mime_types);
     responder->files = open_files_make();
-    responder->cache = file_cache_make(CACHE_ENTRIES_MAX, responder->files);
+    responder->cache = responder->files != NULL ? file_cache_make(CACHE_ENTRIES_MAX, responder->files) : NULL;
     responder->memory_max = CACHE_MEMORY_BYTES_MAX;
     responder->settle_ms = CACHE_SETTLE_MS;
     responder->boundaries = random_start();
     responder->stamp.keep_alive_s = keep_alive_seconds(settings->idle_timeout_ms);
-    if (!sites_open(responder, error)) {
+    bool has_all = responder->route != NULL && responder->mime != NULL && responder->cache != NULL;
+    if (!has_all) {
+        snprintf(error, SETTINGS_ERROR_BYTES, "no memory for the file cache, the routes or the media types");
+    }
+    if (!has_all || !sites_open(responder, error)) {
         responder_close(responder);
         return NULL;
     }
@@ -163,9 +177,15 @@ void responder_close(struct responder *responder)
         site_close(&responder->sites[i]);
     }
     free(responder->sites);
-    file_cache_free(responder->cache);
-    open_files_free(responder->files);
-    mime_close(responder->mime);
+    if (responder->cache != NULL) {
+        file_cache_free(responder->cache);
+    }
+    if (responder->files != NULL) {
+        open_files_free(responder->files);
+    }
+    if (responder->mime != NULL) {
+        mime_close(responder->mime);
+    }
     route_free(responder->route);
     free(responder);
 }
@@ -182,9 +202,9 @@ bool file_cache_is_borrowed(const struct responder *responder, int fd)
     return open_files_is_borrowed(responder->files, fd);
 }
 
-void file_cache_adopt(struct responder *responder, int fd)
+bool file_cache_adopt(struct responder *responder, int fd)
 {
-    open_files_adopt(responder->files, fd);
+    return open_files_adopt(responder->files, fd);
 }
 
 void file_cache_trim(struct responder *responder, uint64_t now_ms)

@@ -62,8 +62,8 @@ void respond_error(struct responder *responder, const struct request *request, i
 /* The answer that borrowed FD is over. */
 void file_cache_release(struct responder *responder, int fd);
 
-/* A successor found FD in a slot: count it as borrowed, once per slot. */
-void file_cache_adopt(struct responder *responder, int fd);
+/* A successor found FD in a slot: count it as borrowed, once per slot. False: no memory. */
+bool file_cache_adopt(struct responder *responder, int fd);
 
 /* True if somebody has borrowed FD. */
 bool file_cache_is_borrowed(const struct responder *responder, int fd);

@@ -9,6 +9,8 @@
 #include "worker/response_error.h"
 #include "worker/response_regular.h"
 
+#include <unistd.h>
+
 /* So that head and page still fit into RESPONSE_OUT_MIN. */
 enum { LOCATION_BYTES_MAX = 6144 };
 
@@ -66,15 +68,23 @@ static enum file_kind respond_index(struct responder *responder, const struct re
 
 /* ---- the listing ---- */
 
-/* A page as an entry of the cache, so that a large directory is not read anew for every request. */
+/* A page as an entry of the cache, so that a large directory is not read anew for every request. NULL: no memory. */
 static struct file_entry *listing_keep(struct responder *responder, const struct file_key *key, int fd, uint64_t bytes,
                                        uint64_t now_ms)
 {
     struct file_entry *entry = file_cache_put(responder->cache, key, FILE_REGULAR, now_ms);
-    check(entry);
-    entry->facts.bytes = bytes;
-    entry->head = file_head_make_page(bytes, responder->sites[key->site].listing_headers);
-    entry->file = open_files_keep(responder->files, fd, NULL, 0);
+    if (entry != NULL) {
+        entry->facts.bytes = bytes;
+        entry->head = file_head_make_page(bytes, responder->sites[key->site].listing_headers);
+        entry->file = entry->head.text != NULL ? open_files_keep(responder->files, fd, NULL, 0) : NULL;
+    }
+    if (entry != NULL && entry->file == NULL) {
+        file_cache_remove(responder->cache, entry);
+        entry = NULL;
+    }
+    if (entry == NULL) {
+        close(fd);
+    }
     return entry;
 }
 
@@ -98,7 +108,7 @@ static enum file_kind listing_find(struct responder *responder, const struct fil
     if (kind == FILE_REGULAR) {
         *entry = listing_keep(responder, key, fd, bytes, now_ms);
     }
-    return kind;
+    return kind == FILE_REGULAR && *entry == NULL ? FILE_NO_DESCRIPTORS : kind;
 }
 
 static enum file_kind respond_listing(struct responder *responder, const struct request *request, size_t site,

@@ -16,21 +16,22 @@ static enum file_kind find_twice(struct responder *responder, const struct file_
     return kind;
 }
 
-/* The compressed sibling of ENTRY, found under KEY, that the client would rather have; or ENTRY itself. */
-static struct file_entry *prefer_sibling(struct responder *responder, const struct request *request,
-                                         struct file_key key, uint64_t now_ms, struct file_entry *entry)
+/* Into *ENTRY, found under KEY, its compressed sibling if the client would rather have that. */
+static enum file_kind prefer_sibling(struct responder *responder, const struct request *request, struct file_key key,
+                                     uint64_t now_ms, struct file_entry **entry)
 {
     struct file_entry *sibling;
-    enum file_variant variant = encoding_choose(request->accept_encoding, entry->siblings);
+    enum file_variant variant = encoding_choose(request->accept_encoding, (*entry)->siblings);
     if (variant == VARIANT_IDENTITY) {
-        return entry;
+        return FILE_REGULAR;
     }
     key.variant = variant;
     if (file_find(responder, &key, now_ms, &sibling) == FILE_REGULAR) {
-        return sibling;
+        *entry = sibling;
+        return FILE_REGULAR;
     }
-    key.variant = VARIANT_IDENTITY; /* gone again, or unreadable; and ENTRY may have been pushed out meanwhile */
-    return find_twice(responder, &key, now_ms, &entry) == FILE_REGULAR ? entry : NULL;
+    key.variant = VARIANT_IDENTITY; /* gone again, or unreadable; and *ENTRY may have been pushed out meanwhile */
+    return find_twice(responder, &key, now_ms, entry);
 }
 
 enum file_kind response_regular(struct responder *responder, const struct request *request, size_t site,
@@ -41,10 +42,9 @@ enum file_kind response_regular(struct responder *responder, const struct reques
     struct file_entry *entry;
     enum file_kind kind = find_twice(responder, &key, now_ms, &entry);
     if (kind == FILE_REGULAR) {
-        entry = prefer_sibling(responder, request, key, now_ms, entry);
-        if (!entry) {
-            return FILE_ABSENT;
-        }
+        kind = prefer_sibling(responder, request, key, now_ms, &entry);
+    }
+    if (kind == FILE_REGULAR) {
         response_content(responder, request, entry, response);
     }
     return kind;

@@ -44,7 +44,9 @@ static size_t names_count(const struct settings *settings)
 struct route *route_make(const struct settings *settings)
 {
     struct route *route = calloc(1, sizeof *route + names_count(settings) * sizeof route->names[0]);
-    check(route);
+    if (route == NULL) {
+        return NULL;
+    }
     bool default_known = false;
     for (size_t i = 0; i < settings->sites_count; i++) {
         const struct site_setting *site = &settings->sites[i];

@@ -154,7 +154,9 @@ static void claim_file(struct worker *w, struct connection *c)
         }
         return;
     }
-    file_cache_adopt(w->responder, c->work.file_fd);
+    if (!file_cache_adopt(w->responder, c->work.file_fd)) {
+        die("adopting: no memory for a response's file"); /* the next one has all that this one has */
+    }
 }
 
 /* The number may have become free, and then that of something that came with our birth. */

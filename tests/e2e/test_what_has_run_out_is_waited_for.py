@@ -59,3 +59,43 @@ def test_a_status_without_memory_is_no_empty_page(served):
             served.faults.lift_all()
             assert (done.returncode == 0) == done.stdout.strip().startswith("{"), done
     assert "has taken over" not in served.log()
+
+
+# ---- memory and descriptors of a worker ----
+
+@pytest.mark.parametrize("call", ["malloc", "calloc", "realloc", "openat2", "memfd_create", "fdopendir"])
+def test_a_worker_without_memory_says_503_and_lives(make_faulty_server, call):
+    """It aborted, and the request was taken for the culprit and answered with 500."""
+    server = make_faulty_server(workers=1, listing=True)
+    server.write_config(access_log=str(server.access_log), file_cache_valid="0s")
+    (server.root / "directory").mkdir()
+    for number in range(40):
+        (server.root / f"{number}.txt").write_bytes(b"x" * number)
+        (server.root / "directory" / f"{number}.txt").touch()
+    server.start()
+    pid = server.workers()[0]["pid"]
+    statuses = set()
+    with server.connect() as client:
+        for first in range(1, 14):
+            for target in (f"/{first}.txt", "/directory/"):
+                server.faults.fail("worker", call, faults.usual_error(call), first=first)
+                statuses.add(client.get(target).status)
+                server.faults.lift_all()
+                assert client.get(target).status == 200
+    assert statuses <= {200, 503}
+    assert server.workers()[0]["pid"] == pid
+
+
+def test_a_file_is_found_though_its_compressed_sibling_cannot_be_opened(make_faulty_server):
+    """Where the sibling could not be opened, and then the file itself neither, the answer was 404."""
+    server = make_faulty_server(workers=1)
+    server.write_config(file_cache_valid="0s")
+    (server.root / "a.txt").write_bytes(b"a" * 100)
+    (server.root / "a.txt.gz").write_bytes(b"b")
+    server.start()
+    with server.connect() as client:
+        for first in range(1, 10):
+            server.faults.fail("worker", "openat2", "EMFILE", first=first, times=0)
+            assert client.get("/a.txt", "Accept-Encoding: gzip").status in (200, 503)
+            server.faults.lift_all()
+            assert client.get("/a.txt").status == 200
