@@ -18,7 +18,8 @@ enum {
     SHARE = 4,            /* so many, and another worker is the first that the kernel wakes */
     REST_MS = 1000,
     LOOK_MS = 1000,
-    SPARE_DESCRIPTORS = 64, /* for files; fewer where there are few */
+    WARN_AGAIN_MS = 60 * 1000, /* of a rest */
+    SPARE_DESCRIPTORS = 64,    /* for files; fewer where there are few */
 };
 
 /* Connections get descriptors below this one. */
@@ -46,20 +47,39 @@ bool accept_has_room(const struct worker *w)
     return w->cell.header->connections < w->settings->connections && has_descriptor(w);
 }
 
-void accept_begin(struct worker *w)
-{
-    for (size_t i = 0; i < w->birth.listeners_count; i++) {
-        worker_watch(w, w->birth.listener_fds[i], EPOLL_CTL_ADD, EPOLLIN | EPOLLEXCLUSIVE);
-    }
-    w->accepting = true;
-}
-
 void accept_pause(struct worker *w)
 {
     for (size_t i = 0; i < w->birth.listeners_count; i++) {
         worker_watch(w, w->birth.listener_fds[i], EPOLL_CTL_DEL, 0);
     }
     w->accepting = false;
+}
+
+static void rest(struct worker *w, const char *why, uint64_t pause_ms)
+{
+    static uint64_t quiet_until_ms;
+    if (w->now.ms >= quiet_until_ms) {
+        log_warn("accepting: resting, with %u connections: %s", w->cell.header->connections, why);
+        quiet_until_ms = clock_after(w->now, WARN_AGAIN_MS).ms;
+    }
+    accept_pause(w);
+    w->rest_until_ms = clock_after(w->now, pause_ms).ms;
+}
+
+/* One that found no room in the epoll set is tried again before long. */
+static void watch_listener(struct worker *w, int listener)
+{
+    if (!worker_watch(w, listener, EPOLL_CTL_ADD, EPOLLIN | EPOLLEXCLUSIVE) && errno != EEXIST) {
+        rest(w, strerror(errno), REST_MS / 10);
+    }
+}
+
+void accept_begin(struct worker *w)
+{
+    w->accepting = true;
+    for (size_t i = 0; i < w->birth.listeners_count && w->accepting; i++) {
+        watch_listener(w, w->birth.listener_fds[i]);
+    }
 }
 
 bool accept_is_listener(const struct worker *w, int fd)
@@ -70,17 +90,6 @@ bool accept_is_listener(const struct worker *w, int fd)
         }
     }
     return false;
-}
-
-static void rest(struct worker *w, const char *why)
-{
-    static bool warned;
-    if (!warned) {
-        log_warn("accepting: resting, with %u connections: %s", w->cell.header->connections, why);
-        warned = true;
-    }
-    accept_pause(w);
-    w->rest_until_ms = clock_after(w->now, REST_MS).ms;
 }
 
 static bool is_full(const struct worker *w)
@@ -130,6 +139,15 @@ static void admit(struct worker *w, int listener, int fd, const struct sockaddr_
     }
 }
 
+/* True if only the connection that was due is the matter (accept(2) lists what a protocol may bring): the next one may
+ * do. Anything else is the machine's trouble, and the listener would go on to tell of who waits. */
+static bool is_of_one(int error)
+{
+    return error == ECONNABORTED || error == EINTR || error == EPROTO || error == ENETDOWN || error == ENOPROTOOPT ||
+           error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH || error == EOPNOTSUPP ||
+           error == ENETUNREACH;
+}
+
 /* One connection. False if there was none, or accept rests now. */
 static bool accept_one(struct worker *w, int listener)
 {
@@ -138,11 +156,13 @@ static bool accept_one(struct worker *w, int listener)
     /* Without close-on-exec: a connection lives on in the successor. */
     int fd = accept4(listener, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK);
     if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            file_cache_shed(w->responder);
-            rest(w, strerror(errno));
+        int why = errno;
+        if (why == EAGAIN || is_of_one(why)) {
+            return why != EAGAIN;
         }
-        return errno == ECONNABORTED || errno == EINTR || errno == EPROTO;
+        file_cache_shed(w->responder);
+        rest(w, strerror(why), REST_MS);
+        return false;
     }
     admit(w, listener, fd, &peer);
     w->cell.header->counters.accepted++;
@@ -157,7 +177,7 @@ static void give_precedence(struct worker *w, int listener)
     if (w->accepting && has_share && w->settings->workers != 1) {
         w->share_began = w->cell.header->counters.accepted;
         worker_watch(w, listener, EPOLL_CTL_DEL, 0);
-        worker_watch(w, listener, EPOLL_CTL_ADD, EPOLLIN | EPOLLEXCLUSIVE);
+        watch_listener(w, listener);
     }
 }
 
@@ -166,11 +186,11 @@ void accept_some(struct worker *w, int listener)
     give_precedence(w, listener);
     for (int i = 0; i < ACCEPTS_PER_TURN && w->rest_until_ms == 0; i++) {
         if (is_full(w)) {
-            rest(w, "the limit \"connections\" is reached");
+            rest(w, "the limit \"connections\" is reached", REST_MS);
             return;
         }
         if (!has_descriptor(w)) {
-            rest(w, "descriptors have run out");
+            rest(w, "descriptors have run out", REST_MS);
             return;
         }
         if (!accept_one(w, listener)) {

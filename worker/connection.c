@@ -7,6 +7,7 @@
 #include "worker/limits.h"
 #include "worker/patience.h"
 #include "worker/proxies.h"
+#include "worker/shortage.h"
 #include "worker/witness.h"
 
 #include <errno.h>
@@ -117,9 +118,15 @@ static void begin(struct worker *w, int fd, const struct slot_record *at, const 
     }
     connection_publish(&c);
     w->cell.header->connections++;
-    if (!worker_watch(w, fd, EPOLL_CTL_ADD, EPOLLIN) && errno != EEXIST) {
-        connection_end(w, &c, END_SICK);
+    if (worker_watch(w, fd, EPOLL_CTL_ADD, EPOLLIN) || errno == EEXIST) {
+        return;
     }
+    if (!shortage_is(errno)) {
+        connection_end(w, &c, END_SICK);
+        return;
+    }
+    shortage_note(w, &c);
+    connection_publish(&c);
 }
 
 void connection_accepted(struct worker *w, int fd, unsigned flags, const struct client_address *client)

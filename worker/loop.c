@@ -9,6 +9,7 @@
 #include "worker/handover.h"
 #include "worker/orders.h"
 #include "worker/orphan.h"
+#include "worker/shortage.h"
 
 #include <errno.h>
 #include <string.h>
@@ -65,6 +66,9 @@ static int patience_ms(const struct worker *w)
     if (w->rest_until_ms != 0) {
         until = sooner(until, w->rest_until_ms);
     }
+    if (w->shortage_ms != 0) {
+        until = sooner(until, w->shortage_ms);
+    }
     if (w->accepting) {
         until = sooner(until, w->accept_look_ms);
     }
@@ -113,6 +117,7 @@ static void look_after(struct worker *w)
     }
     accept_look(w);
     handover_resume(w);
+    shortage_turn(w);
     if (w->now.ms >= w->trim_at_ms) {
         trim(w);
     }

@@ -21,7 +21,7 @@ enum { NEWCOMER_MS = 1000 }; /* a round trip or several, and no longer than an i
 
 static void report(const struct worker *w, const struct report *report)
 {
-    if (channel_send(w->birth.control_fd, report, sizeof *report, NULL, 0) != 0 && errno != EPIPE) {
+    if (channel_report(w->birth.control_fd, report) != 0 && errno != EPIPE) {
         log_warn("reporting to the supervisor: %s", strerror(errno));
     }
 }

@@ -4,6 +4,7 @@
 #include "worker/connection.h"
 
 #include "supervisor/inherit/log.h"
+#include "worker/shortage.h"
 
 #include <errno.h>
 #include <string.h>
@@ -103,10 +104,14 @@ static enum sent send_failed(struct worker *w, struct connection *c, ssize_t res
         log_warn("connection %d: sending a response: the file became shorter meanwhile", c->fd);
         return SENT_GONE;
     }
-    if (errno != EAGAIN && errno != EWOULDBLOCK) {
+    if (shortage_is(errno)) {
+        c->at.flags |= SLOT_WRITABLE;
+        shortage_note(w, c);
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        watch_for_room(w, c);
+    } else {
         return SENT_GONE;
     }
-    watch_for_room(w, c);
     connection_publish(c);
     return SENT_SOME;
 }

@@ -15,6 +15,7 @@
 #include "worker/limits.h"
 #include "worker/patience.h"
 #include "worker/proxy_protocol.h"
+#include "worker/shortage.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -49,12 +50,17 @@ static const char *in_work(const struct connection *c)
 }
 
 /* Read once to where the published facts say that the next byte goes. */
-static enum received receive(struct connection *c)
+static enum received receive(struct worker *w, struct connection *c)
 {
     ssize_t got;
     do {
         got = recv(c->fd, c->desk->in + c->work.fill_at, DESK_IN_BYTES - c->work.fill_at, MSG_DONTWAIT);
     } while (got < 0 && errno == EINTR);
+    if (got < 0 && shortage_is(errno)) {
+        shortage_note(w, c);
+        connection_publish(c);
+        return RECEIVED_NONE;
+    }
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
         return RECEIVED_NONE;
     }
@@ -264,7 +270,7 @@ static enum onward step_head(struct worker *w, struct connection *c)
         }
     }
     make_room(w, c);
-    switch (receive(c)) {
+    switch (receive(w, c)) {
     case RECEIVED_END:
         connection_end(w, c, END_CLIENT);
         return ONWARD_ENDED;
@@ -380,7 +386,7 @@ static enum onward step_body(struct worker *w, struct connection *c)
         return onward;
     }
     make_room(w, c);
-    switch (receive(c)) {
+    switch (receive(w, c)) {
     case RECEIVED_END:
         connection_end(w, c, END_CLIENT);
         return ONWARD_ENDED;

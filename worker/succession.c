@@ -11,6 +11,7 @@
 #include "worker/handover.h"
 #include "worker/limits.h"
 #include "worker/patience.h"
+#include "worker/shortage.h"
 #include "worker/witness.h"
 
 #include <errno.h>
@@ -424,8 +425,11 @@ void succession_continue(struct worker *w, const struct succession *succession)
 {
     for (uint32_t fd = 0; fd <= last_slot(w); fd++) {
         const struct slot *slot = &w->cell.slots[fd];
-        uint8_t stage = slot->record[slot->current & 1].stage;
-        if (stage == STAGE_FREE || stage == STAGE_IDLE) {
+        const struct slot_record *record = &slot->record[slot->current & 1];
+        if (record->stage != STAGE_FREE) {
+            shortage_adopt(w, record);
+        }
+        if (record->stage == STAGE_FREE || record->stage == STAGE_IDLE) {
             continue;
         }
         watch_again(w, (int)fd);

@@ -43,6 +43,7 @@ struct worker {
     bool stopping;           /* every response is the last of its connection */
     bool accepting;          /* the listeners are in the epoll set */
     uint64_t rest_until_ms;  /* accept rests: out of descriptors or connections */
+    uint64_t shortage_ms;    /* when connections are tried again that the machine had no room for; 0: there are none */
     uint64_t accept_look_ms; /* when the listeners are looked at next, though no event speaks of them */
     uint64_t share_began;    /* counters.accepted when another worker was last let go first */
     struct instant stop_deadline;

@@ -73,6 +73,7 @@ enum slot_flag {
     SLOT_COUNTED = 16,    /* among its client's connections, in this worker's row of the tally */
     SLOT_HEADER_DUE = 32, /* a trusted proxy's: its PROXY header is still to come */
     SLOT_PROXIED = 64,    /* that header said whose it is */
+    SLOT_SHORT = 128,     /* not registered, or for nothing: the machine had no room for it, and it is tried again */
 };
 
 /* The part that an idle connection needs. 48 bytes. */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,6 +190,18 @@ int channel_send(int fd, const void *message, size_t bytes, const int *fds, size
         sent = sendmsg(fd, &packet, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 ? -1 : 0;
+}
+
+/* A full queue empties, and memory comes back: a report that is lost would cost a life. */
+int channel_report(int fd, const struct report *report)
+{
+    enum { TRIES = 100, PAUSE_MS = 1 };
+    int sent = channel_send(fd, report, sizeof *report, NULL, 0);
+    for (int i = 0; i < TRIES && sent != 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM); i++) {
+        (void)poll(NULL, 0, PAUSE_MS);
+        sent = channel_send(fd, report, sizeof *report, NULL, 0);
+    }
+    return sent;
 }
 
 /* Move the descriptors of one SCM_RIGHTS header to FDS, close those beyond ROOM. Returns how many FDS holds now. */

@@ -190,6 +190,9 @@ struct report {
  * Returns 0, or -1 with errno (EAGAIN: the receiver's queue is full; EPIPE: it is gone). */
 int channel_send(int fd, const void *message, size_t bytes, const int *fds, size_t count);
 
+/* The same, of a report; but while the queue is full, or memory is short, it is tried again, for some 100 ms. */
+int channel_report(int fd, const struct report *report);
+
 /* Receive one message of exactly BYTES bytes. Descriptors that came with it go to FDS with close-on-exec, *COUNT in:
  * room, out: how many; those beyond are closed. *SENDER (may be NULL) gets the kernel's word for the sender's pid, or
  * -1, if SO_PASSCRED is on. Returns 1; 0 at EOF; -1 with errno (EAGAIN: none now; EBADMSG: wrong size, message

@@ -73,7 +73,7 @@ static void end_forking(void)
 static void tell(int channel, const struct report *report)
 {
     /* If the supervisor is gone, the next receive says so. */
-    (void)channel_send(channel, report, sizeof *report, NULL, 0);
+    (void)channel_report(channel, report);
 }
 
 /* The successor's birth: what this keeper knows by itself, and what came with the order. */

@@ -99,3 +99,76 @@ def test_a_file_is_found_though_its_compressed_sibling_cannot_be_opened(make_fau
             assert client.get("/a.txt", "Accept-Encoding: gzip").status in (200, 503)
             server.faults.lift_all()
             assert client.get("/a.txt").status == 200
+
+
+# ---- connections ----
+
+@pytest.mark.parametrize("call, error", [("epoll_ctl", "ENOSPC"), ("epoll_ctl", "ENOMEM"), ("sendmsg", "ENOBUFS"),
+                                         ("sendfile", "ENOMEM"), ("recv", "ENOMEM")])
+def test_a_connection_that_the_machine_has_no_room_for_waits(served, call, error):
+    """It was closed: reset before its first answer, or cut in the middle of one."""
+    with served.connect() as client:
+        assert client.get("/1.bin").status == 200
+        served.faults.fail("worker", call, error, first=1, times=1, step=1)
+        with served.connect() as other:
+            for each in (client, other):
+                response = each.get("/200000.bin")
+                assert response.body == (served.root / "200000.bin").read_bytes()
+    assert served.log().count("some wait") == 1
+    assert served.workers()[0]["dropped"] == 0
+
+
+def test_many_connections_that_nobody_could_watch_are_all_served(served):
+    rule = served.faults.fail("worker", "epoll_ctl", "ENOSPC", times=0)
+    clients = [served.connect() for _ in range(20)]
+    for client in clients:
+        client.request("/999.bin")
+    rule.wait_failed(3)
+    pid = served.kill_worker()  # its successor must try again what it could not watch
+    harness.wait_until(lambda: served.workers()[0]["pid"] not in (0, pid), served.log)
+    rule.lift()
+    for client in clients:
+        assert client.read().status == 200
+        client.close()
+    assert "0 dropped" in served.log()
+
+
+def test_a_shortage_that_lasts_is_no_turning_in_a_circle(served):
+    with served.connect() as client:
+        rule = served.faults.fail("worker", "sendmsg", "ENOBUFS", times=0)
+        client.request("/1.bin")
+        assert failures_within(rule, 0.5) <= 8
+        rule.lift()
+        assert client.read().status == 200
+
+
+# ---- listeners ----
+
+@pytest.mark.parametrize("error", ["EMFILE", "ENFILE", "ENOMEM", "EPERM"])
+def test_accept_rests(served, error):
+    """With an error that nobody thought of (a filter says EPERM) the worker turned in a circle."""
+    rule = served.faults.fail("worker", "accept4", error, times=0)
+    with served.connect() as client:
+        client.request("/1.bin")
+        assert failures_within(rule, 0.5) <= 3
+        rule.lift()
+        assert client.read().status == 200
+    assert served.log().count("accepting: resting") == 1
+
+
+def test_a_listener_that_found_no_room_in_the_epoll_set_gets_one(make_faulty_server):
+    """It was looked at once a second from then on, for ever."""
+    server = make_faulty_server(workers=1)
+    server.start()
+    server.faults.fail("worker", "epoll_ctl", "ENOSPC", times=2)
+    pid = server.kill_worker()
+    server.wait_succeeded(0, pid)
+    harness.wait_until(lambda: quick(server), "a listener stays unwatched")
+
+
+def quick(server):
+    """Ten connections, one after another, in less time than one look takes."""
+    began = time.monotonic()
+    for _ in range(10):
+        server.get("/")
+    return time.monotonic() - began < 0.5
