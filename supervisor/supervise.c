@@ -282,6 +282,7 @@ static uint64_t mend_listeners(struct supervisor *s)
 /* Whatever the clock or the new state of things asks for. Returns how long the loop may sleep. */
 static int tend_all(struct supervisor *s)
 {
+    (void)log_recover();
     reload_clock(s);
     preview_clock(s);
     check_start(s);

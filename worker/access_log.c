@@ -158,19 +158,41 @@ void access_log_compose(struct worker *w, struct connection *c, const struct req
 
 /* ---- moving to the log area ---- */
 
+/* Since when the log cannot be written: what of it was told. */
+static struct {
+    int error;     /* 0: it can be */
+    bool drops;    /* there is no room for lines any more */
+    uint64_t lost; /* lines */
+    uint64_t quiet_until_ms;
+} trouble;
+
+static uint64_t count_lines(const char *bytes, size_t count)
+{
+    uint64_t lines = 0;
+    for (size_t i = 0; i < count; i++) {
+        lines += bytes[i] == '\n';
+    }
+    return lines;
+}
+
+static void drop(const char *bytes, size_t count)
+{
+    if (!trouble.drops) {
+        log_warn("access log: no room is left for the lines that wait: lines are being dropped");
+    }
+    trouble.drops = true;
+    trouble.lost += count_lines(bytes, count);
+}
+
 static void append(struct worker *w, const char *bytes, size_t count, uint64_t mark)
 {
-    static bool warned;
     uint64_t fill = area_fill(w);
     if (fill + count > CELL_LOG_BYTES) {
         access_log_flush(w);
         fill = area_fill(w);
     }
     if (fill + count > CELL_LOG_BYTES) {
-        if (!warned) {
-            log_warn("the access log cannot be written: lines are being dropped");
-        }
-        warned = true;
+        drop(bytes, count);
         return;
     }
     memcpy(w->cell.log + fill, bytes, count);
@@ -219,6 +241,43 @@ void access_log_cut(struct worker *w, struct connection *c)
 
 /* ---- to the file ---- */
 
+enum { WARN_AGAIN_MS = 60 * 1000 };
+
+static void note_trouble(const struct worker *w, int error)
+{
+    if (trouble.error == 0 && w->now.ms >= trouble.quiet_until_ms) {
+        log_warn("access log: cannot be written: %s; lines wait", strerror(error));
+        trouble.quiet_until_ms = clock_after(w->now, WARN_AGAIN_MS).ms;
+    }
+    trouble.error = error;
+}
+
+static void note_success(void)
+{
+    if (trouble.lost > 0) {
+        log_warn("access log: written again; %llu lines were lost", (unsigned long long)trouble.lost);
+    }
+    trouble.error = 0;
+    trouble.drops = false;
+    trouble.lost = 0;
+}
+
+/* One write(2). False if nothing could be written. */
+static bool write_some(struct worker *w, uint64_t fill)
+{
+    struct cell_header *header = w->cell.header;
+    ssize_t written = write(w->birth.access_log_fd, w->cell.log + header->log_from, fill - header->log_from);
+    if (written < 0 && errno == EINTR) {
+        return true;
+    }
+    if (written <= 0) {
+        note_trouble(w, written < 0 ? errno : ENOSPC);
+        return false;
+    }
+    *(volatile uint64_t *)&header->log_from = header->log_from + (uint64_t)written;
+    return true;
+}
+
 void access_log_flush(struct worker *w)
 {
     struct cell_header *header = w->cell.header;
@@ -226,15 +285,30 @@ void access_log_flush(struct worker *w)
     if (header->log_from >= fill) {
         return;
     }
-    ssize_t written = write(w->birth.access_log_fd, w->cell.log + header->log_from, fill - header->log_from);
-    if (written <= 0) {
-        return; /* a full disk: try again next turn, until the area is full */
+    while (header->log_from < fill) {
+        if (!write_some(w, fill)) {
+            return;
+        }
     }
-    *(volatile uint64_t *)&header->log_from = header->log_from + (uint64_t)written;
-    if (header->log_from == fill) {
-        /* The fill mark goes first: "from beyond fill" reads as empty, never as lines to be written again. */
-        publish_state(w, 0, header->log_state >> FILL_BITS);
-        *(volatile uint64_t *)&header->log_from = 0;
+    /* The fill mark goes first: "from beyond fill" reads as empty, never as lines to be written again. */
+    publish_state(w, 0, header->log_state >> FILL_BITS);
+    *(volatile uint64_t *)&header->log_from = 0;
+    note_success();
+}
+
+bool access_log_waits(const struct worker *w)
+{
+    return w->cell.header->log_from < area_fill(w);
+}
+
+void access_log_finish(struct worker *w)
+{
+    access_log_flush(w);
+    if (access_log_waits(w)) {
+        uint64_t from = w->cell.header->log_from;
+        trouble.lost += count_lines(w->cell.log + from, area_fill(w) - from);
+        log_error("access log: cannot be written: %s; %llu lines are lost with this worker", strerror(trouble.error),
+                  (unsigned long long)trouble.lost);
     }
 }
 

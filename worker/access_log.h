@@ -31,8 +31,15 @@ size_t access_log_escape(char *line, size_t at, size_t size, struct text text);
 /* The address of C's client; "-" if the kernel did not tell. Borrowed until C ends. */
 const char *access_log_client(struct worker *w, const struct connection *c);
 
-/* Write what has gathered. Called once a turn. */
+/* Write what has gathered. Called once a turn. What cannot be written waits, as long as there is room; behind that,
+ * lines are dropped and counted. The error log is told when it begins, and how many they were when it is over. */
 void access_log_flush(struct worker *w);
+
+/* True if lines wait that could not be written. */
+bool access_log_waits(const struct worker *w);
+
+/* The same at the end of this worker, whom nobody succeeds: what cannot be written now is lost. */
+void access_log_finish(struct worker *w);
 
 /* A successor's first look: bring the log area's marks in order. */
 void access_log_adopt(struct worker *w);

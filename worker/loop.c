@@ -66,6 +66,9 @@ static int patience_ms(const struct worker *w)
     if (w->rest_until_ms != 0) {
         until = sooner(until, w->rest_until_ms);
     }
+    if (access_log_waits(w)) {
+        until = sooner(until, clock_after(w->now, TRIM_MS).ms);
+    }
     if (w->shortage_ms != 0) {
         until = sooner(until, w->shortage_ms);
     }
@@ -103,6 +106,7 @@ static void trim(struct worker *w)
 {
     file_cache_trim(w->responder, w->now.ms);
     desks_trim(&w->desks);
+    (void)log_recover();
     w->trim_at_ms = clock_after(w->now, desks_have_more(&w->desks) ? TRIM_ON_MS : TRIM_MS).ms;
 }
 
@@ -159,5 +163,9 @@ void loop_run(struct worker *w)
         }
         look_after(w);
     }
-    access_log_flush(w);
+    if (w->retiring) {
+        access_log_flush(w); /* the rest is the successor's */
+    } else {
+        access_log_finish(w);
+    }
 }

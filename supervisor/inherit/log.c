@@ -32,9 +32,18 @@ static const int level_priority[] = {
     [LOG_LEVEL_DEBUG] = LOG_DEBUG,
 };
 
+/* What could not be written since anything could be: a full disk, a full pipe. */
+static struct {
+    unsigned long lines;
+    int error;
+    bool is_cut; /* the last of them is there, but for its end */
+} lost;
+
 void log_name(const char *who)
 {
     snprintf(name, sizeof name, "%s", who);
+    lost.lines = 0; /* if another process had this memory before, it tells of its lines itself */
+    lost.is_cut = false;
 }
 
 void log_generation(unsigned number)
@@ -133,15 +142,57 @@ static size_t put_stamp(char *line, size_t size)
     return length + 1;
 }
 
+/* Write COUNT bytes. False if not all of them went out. */
+static bool write_all(const char *bytes, size_t count)
+{
+    size_t done = 0;
+    while (done < count) {
+        ssize_t written = write(STDERR_FILENO, bytes + done, count - done);
+        if (written < 0 && errno == EINTR) {
+            continue;
+        }
+        if (written <= 0) {
+            lost.error = errno;
+            lost.is_cut = lost.is_cut || done > 0;
+            return false;
+        }
+        done += (size_t)written;
+    }
+    return true;
+}
+
+/* "2026-… worker 3 gen 12: warning: " into LINE; returns its length. */
+static size_t put_front(char line[LINE_BYTES], enum log_level level)
+{
+    size_t length = syslog_chosen ? 0 : put_stamp(line, LINE_BYTES);
+    int put = generation != 0 ? snprintf(line + length, LINE_BYTES - length, "%s gen %u: ", name, generation)
+                              : snprintf(line + length, LINE_BYTES - length, "%s: ", name);
+    return append_escaped(line, length + (size_t)put, level_word[level]);
+}
+
+bool log_recover(void)
+{
+    char line[LINE_BYTES];
+    char text[128];
+    if (lost.lines == 0) {
+        return true;
+    }
+    snprintf(text, sizeof text, "%lu lines of this log could not be written: %s", lost.lines, strerror(lost.error));
+    size_t length = append_escaped(line, put_front(line, LOG_LEVEL_WARN), text);
+    line[length++] = '\n';
+    if (lost.is_cut && write_all("\n", 1)) {
+        lost.is_cut = false;
+    }
+    if (!lost.is_cut && write_all(line, length)) {
+        lost.lines = 0;
+    }
+    return lost.lines == 0;
+}
+
 static void write_line(enum log_level level, const char *text)
 {
     char line[LINE_BYTES];
-    size_t length = syslog_chosen ? 0 : put_stamp(line, sizeof line);
-    int put = generation != 0 ? snprintf(line + length, sizeof line - length, "%s gen %u: ", name, generation)
-                              : snprintf(line + length, sizeof line - length, "%s: ", name);
-    length += (size_t)put;
-    length = append_escaped(line, length, level_word[level]);
-    length = append_escaped(line, length, text);
+    size_t length = append_escaped(line, put_front(line, level), text);
     if (syslog_chosen) {
         line[length] = '\0';
         syslog_send(level_priority[level], line);
@@ -149,8 +200,9 @@ static void write_line(enum log_level level, const char *text)
     }
     line[length++] = '\n';
     /* A log that cannot be written (full disk, closed pipe) must not stop the service. */
-    ssize_t ignored = write(STDERR_FILENO, line, length);
-    (void)ignored;
+    if (!log_recover() || !write_all(line, length)) {
+        lost.lines++;
+    }
 }
 
 static void log_line(enum log_level level, const char *format, va_list args)

@@ -45,6 +45,10 @@ void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* If lines could not be written, say how many as soon as that is possible. True if nothing is left to be said. Each
+ * line does this by itself; who may be silent for long calls it now and then. errno may change. */
+bool log_recover(void);
+
 /* The machine's fault, at start: say cause and remedy, exit 1. */
 noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
