@@ -39,7 +39,7 @@ SUPERVISOR_LDLIBS := -lcap -lmnl -lseccomp
 WORKER_LDFLAGS := $(if $(findstring -fsanitize,$(OPTIMISE)),,-static-pie)
 
 # The build `faults`: calls that fail on order (tests/faults/inject.h). The supervisor, being dynamic, wraps no malloc.
-FAULT_CALLS      := $(shell sed -n 's/^CALL.\([a-z0-9_]*\),.*/\1/p' tests/faults/calls.def) syscall clock_gettime time
+FAULT_CALLS      := $(shell sed -n 's/^CALL.\([a-z0-9_]*\),.*/\1/p' tests/faults/calls.def) syscall kill clock_gettime time cfg_init cfg_parse_buf
 FAULT_ALLOCATORS := malloc calloc realloc
 wrapped           = $(patsubst %,-Wl$(comma)--wrap=%,$(1))
 comma            := ,

@@ -96,8 +96,10 @@ bool channels_open_next(struct supervisor *s, struct worker *w, int ends[2])
         return false;
     }
     if (!fd_store_take_spare(s, keeper) && channel_pair(keeper) != 0) {
+        int saved = errno;
         close(control[0]);
         close(control[1]);
+        errno = saved;
         return false;
     }
     w->next_control_fd = control[0];
@@ -110,9 +112,11 @@ bool channels_open_next(struct supervisor *s, struct worker *w, int ends[2])
         fd_store_add(s, keeper[0]);
         return true;
     }
+    int saved = errno;
     close(ends[0]);
     close(ends[1]);
     watch_close(s, &w->next_control_fd);
     watch_close(s, &w->next_keeper_fd);
+    errno = saved;
     return false;
 }

@@ -656,6 +656,7 @@ static void client_adopt(struct control *control, const struct control_kept_clie
 struct control *control_adopt(const char *run_dir, const struct control_kept *kept)
 {
     if (!is_seqpacket(kept->listener_fd, 1)) {
+        errno = ENOTSOCK;
         return NULL;
     }
     struct control *control = control_new(run_dir);

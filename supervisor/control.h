@@ -99,7 +99,7 @@ void control_keep_nothing(struct control_kept *kept);
 void control_keep(struct control *control, struct control_kept *kept);
 
 /* Go on with what another supervisor image kept; takes ownership of the descriptors. What does not add up is closed.
- * NULL if the listener is not one (the caller then opens a new one). */
+ * NULL with errno: ENOTSOCK if the listener is not one (the caller then opens a new one). */
 struct control *control_adopt(const char *run_dir, const struct control_kept *kept);
 
 /* CLIENT was adopted waiting, and nobody knows what for: control_next hands its request out once more. */

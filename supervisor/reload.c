@@ -311,29 +311,20 @@ void reload_adopt(struct supervisor *s)
 
 /* ---- comparing ---- */
 
-static int take_program(struct supervisor *s)
+/* The worker program of what is to come: -1 if there is no descriptor left for it. */
+static int take_program(struct supervisor *s, uint32_t *layout)
 {
     int fd = s->reload.program_fd;
     s->reload.program_fd = -1;
+    *layout = fd >= 0 ? s->reload.check.layout : s->ledger->present.layout;
     return fd >= 0 ? fd : fcntl(s->ledger->present.program_fd, F_DUPFD_CLOEXEC, 3);
 }
 
-static void roll(struct supervisor *s, int snapshot_fd, struct settings *next, const struct listeners *listeners,
-                 const char *text)
+static void roll(struct supervisor *s, const struct roll_plan *plan)
 {
-    uint32_t layout = s->reload.program_fd >= 0 ? s->reload.check.layout : s->ledger->present.layout;
-    struct roll_plan plan = {
-        .verb = s->reload.verb,
-        .snapshot_fd = snapshot_fd,
-        .layout = layout,
-        .program_fd = take_program(s),
-        .settings = next,
-        .listeners = listeners,
-        .text = text,
-    };
     s->reload.stage = RELOAD_NOT;
-    roll_begin(s, &plan);
-    if (plan.verb == CONTROL_RESTART) {
+    roll_begin(s, plan);
+    if (plan->verb == CONTROL_RESTART) {
         restart_exec(s); /* returns only if that was not possible */
     }
 }
@@ -345,19 +336,26 @@ static void compare(struct supervisor *s, int snapshot_fd)
     char error[LISTENERS_ERROR_BYTES];
     struct settings *next;
     struct listeners listeners;
+    struct roll_plan plan = {.verb = s->reload.verb, .snapshot_fd = snapshot_fd, .program_fd = -1, .text = text};
     enum change change = change_weigh(s, snapshot_fd, &next, text, sizeof text);
     if (change == CHANGE_REFUSED) {
         refuse(s, text);
     } else if (change == CHANGE_NONE && s->reload.verb == CONTROL_RELOAD && !s->reload.renews) {
         s->reload.stage = RELOAD_NOT;
         reload_answer(s, 0, RELOAD_IDENTICAL);
+    } else if ((plan.program_fd = take_program(s, &plan.layout)) < 0) {
+        snprintf(error, sizeof error, "no descriptor for the worker program: %s", strerror(errno));
+        refuse(s, error);
     } else if (listeners_prepare(&s->ledger->listeners, next, &listeners, error) == 0) {
-        roll(s, snapshot_fd, next, &listeners, text);
+        plan.settings = next;
+        plan.listeners = &listeners;
+        roll(s, &plan);
         return;
     } else {
         refuse(s, error);
     }
     settings_free(next);
+    close_fd(&plan.program_fd);
     close_fd(&snapshot_fd);
 }
 

@@ -130,8 +130,7 @@ static void to_null(int fd, int flags)
  * returned. */
 static int keep_only(int last, int fd)
 {
-    if (fd != last + 1) {
-        dup3(fd, last + 1, O_CLOEXEC);
+    while (fd != last + 1 && dup3(fd, last + 1, O_CLOEXEC) < 0 && (errno == EBUSY || errno == EINTR)) {
     }
     close_range((unsigned)last + 2, ~0U, 0);
     return last + 1;
@@ -269,13 +268,16 @@ static int fork_supervisor(const struct settings *settings, struct supervise_opt
 }
 
 /* CONFIG as seen from the root directory. Not resolved: a link that is turned to another file is to be followed anew at
- * each reload. malloc'ed; NULL: no memory, or no working directory. */
+ * each reload. malloc'ed; NULL, and said why: no memory, or no working directory. */
 static char *absolute(const char *config)
 {
     char *cwd = config[0] == '/' ? strdup("") : getcwd(NULL, 0);
     char *path = NULL;
     if (cwd != NULL && asprintf(&path, "%s%s%s", cwd, config[0] == '/' ? "" : "/", config) < 0) {
         path = NULL;
+    }
+    if (path == NULL) {
+        fprintf(stderr, "perdure: cannot start: the way to %s: %s\n", config, strerror(errno));
     }
     free(cwd);
     return path;

@@ -310,6 +310,8 @@ static int tend_all(struct supervisor *s)
 static void turn(struct supervisor *s, int sleep_ms)
 {
     struct epoll_event events[EVENTS_AT_ONCE];
+    int retry_ms = watch_turn(s);
+    sleep_ms = retry_ms >= 0 && retry_ms < sleep_ms ? retry_ms : sleep_ms;
     int count = epoll_wait(s->epoll_fd, events, EVENTS_AT_ONCE, sleep_ms);
     for (int i = 0; i < count; i++) {
         on_event(s, events[i].data.u64);

@@ -113,6 +113,9 @@ enum watch_kind {
 /* EVENTS as for epoll_ctl(2). Returns false with errno. */
 bool watch_add(struct supervisor *s, int fd, uint32_t events, enum watch_kind kind, uint32_t slot);
 
+/* Try again whom watch_add() found no room for. Returns when to come again, in milliseconds; -1: nobody waits. */
+int watch_turn(const struct supervisor *s);
+
 /* Look no more at FD, which stays open. */
 void watch_stop(struct supervisor *s, int fd);
 

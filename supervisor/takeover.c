@@ -23,6 +23,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -393,10 +394,22 @@ static bool adopt_ledger(struct supervisor *s)
     return true;
 }
 
+/* Who waits for an answer does so on the socket that was; only for want of anything else there is another one. */
+static struct control *adopt_kept(struct supervisor *s)
+{
+    enum { TRIES = 50, PAUSE_MS = 20 };
+    struct control *control = control_adopt(s->ledger->run_dir, &s->ledger->control);
+    for (int i = 0; i < TRIES && control == NULL && errno != ENOTSOCK; i++) {
+        (void)poll(NULL, 0, PAUSE_MS);
+        control = control_adopt(s->ledger->run_dir, &s->ledger->control);
+    }
+    return control;
+}
+
 static bool adopt_control(struct supervisor *s)
 {
     char error[CONTROL_ERROR_BYTES];
-    s->control = control_adopt(s->ledger->run_dir, &s->ledger->control);
+    s->control = adopt_kept(s);
     if (s->control == NULL && (s->control = control_open(s->ledger->run_dir, error)) == NULL) {
         log_error("%s", error);
         return false;

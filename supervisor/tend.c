@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 enum {
-    RETRY_MS = 100,         /* after the machine had no room for a process or a descriptor */
+    RETRY_MS = 100, /* after the machine had no room for a process or a descriptor */
+    WARN_AGAIN_MS = 60 * 1000,
     KEEPER_RETRY_MS = 1000, /* after a worker could not make a keeper */
     ENDING_PATIENCE_MS = 5000,
 };
@@ -105,6 +106,17 @@ static bool make_cell(struct supervisor *s, struct worker *w)
 
 /* ---- the acts ---- */
 
+/* The machine has no room for a birth, and is asked some times a second: it is said once, and then once a minute. */
+static void warn_of_births(const struct worker *w, const char *what, int error)
+{
+    static uint64_t quiet_until_ms[WORKERS_MAX];
+    uint64_t now = now_ms();
+    if (now >= quiet_until_ms[w->slot % WORKERS_MAX]) {
+        log_warn("worker %u: %s: %s; trying again", w->slot, what, strerror(error));
+        quiet_until_ms[w->slot % WORKERS_MAX] = now + WARN_AGAIN_MS;
+    }
+}
+
 static void back_off(struct worker *w, uint64_t delay_ms)
 {
     enter(w, WORKER_BACKING_OFF, delay_ms != 0 ? delay_ms : 1);
@@ -177,6 +189,7 @@ static bool spawn_fresh(struct supervisor *s, struct worker *w)
     w->pid = pid > 0 ? pid : 0;
     if (pid < 0) {
         channels_close_next(s, w);
+        errno = saved;
     }
     return pid > 0;
 }
@@ -189,7 +202,8 @@ static bool renew(struct supervisor *s, struct worker *w)
     w->killed_late = w->woken = w->stopped = 0;
     enter(w, WORKER_STARTING, s->settings->ready_timeout_ms);
     if (!spawn_fresh(s, w)) {
-        log_warn("worker %u: cannot be started now: %s; trying again", w->slot, strerror(errno));
+        warn_of_births(w, "cannot be started now", errno);
+        drop_cell(s, w); /* it was nobody's: nothing is lost with it */
         back_off(w, RETRY_MS);
         return false;
     }
@@ -318,8 +332,7 @@ static void succeed(struct supervisor *s, struct worker *w)
         back_off(w, 1);
         return;
     }
-    log_warn("worker %u: its keeper cannot be told to fork a successor now: %s; trying again", w->slot,
-             strerror(errno));
+    warn_of_births(w, "its keeper cannot be told to fork a successor now", errno);
     back_off(w, RETRY_MS);
 }
 

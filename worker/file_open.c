@@ -64,9 +64,9 @@ enum file_kind file_look(int root, const char *path, struct stat *facts)
     if (fd < 0) {
         return kind_from_errno(errno, path);
     }
-    int failed = fstat(fd, facts);
+    int error = fstat(fd, facts) != 0 ? errno : 0;
     close(fd);
-    return failed ? FILE_TROUBLE : kind_from_mode(facts->st_mode);
+    return error != 0 ? kind_from_errno(error, path) : kind_from_mode(facts->st_mode);
 }
 
 enum file_kind file_open(int root, const char *path, int *fd, struct stat *facts)
@@ -80,7 +80,7 @@ enum file_kind file_open(int root, const char *path, int *fd, struct stat *facts
     if (opened < 0) {
         return kind_from_errno(errno, path);
     }
-    enum file_kind kind = fstat(opened, facts) ? FILE_TROUBLE : kind_from_mode(facts->st_mode);
+    enum file_kind kind = fstat(opened, facts) ? kind_from_errno(errno, path) : kind_from_mode(facts->st_mode);
     if (kind == FILE_REGULAR) {
         *fd = opened;
     } else {

@@ -4,10 +4,12 @@
  * its own instead (FAULT_DYNAMIC). */
 #include "tests/faults/inject.h"
 
+#include <confuse.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,6 +28,7 @@
 _Static_assert((int)FAULT_CALLS <= (int)FAULT_CALLS_MAX, "a counter for each call");
 
 static struct fault_plan *plan;
+static bool in_libconfuse;
 
 static const bool interruptible[FAULT_CALLS] = {
 #define CALL(name, may_be) [FAULT_##name] = may_be,
@@ -81,7 +84,7 @@ static bool is_due(struct fault_rule *rule)
 /* The rule by which CALL, made at WHERE, is to fail now, NULL if by none; with errno. */
 static const struct fault_rule *failing(enum fault_call call, const void *where)
 {
-    if (plan == NULL) {
+    if (plan == NULL || in_libconfuse) {
         return NULL;
     }
     if (plan->counting != 0) {
@@ -285,6 +288,41 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
         return -1;
     }
     return __real_syscall(number, a, b, c, d, e, f);
+}
+
+/* A pid of -1, of a fork that failed, means every process of the machine: nobody else is to pay for such a fault. */
+int __real_kill(pid_t pid, int number);
+int __wrap_kill(pid_t pid, int number);
+int __wrap_kill(pid_t pid, int number)
+{
+    if (pid <= 0) {
+        abort();
+    }
+    return __real_kill(pid, number);
+}
+
+/* ---- libconfuse ---- */
+
+/* It does not look whether it was given memory (3.3): who is told that there is none dies in it, and is succeeded. That
+ * is known, and would hide everything else. */
+cfg_t *__real_cfg_init(cfg_opt_t *options, cfg_flag_t flags);
+cfg_t *__wrap_cfg_init(cfg_opt_t *options, cfg_flag_t flags);
+cfg_t *__wrap_cfg_init(cfg_opt_t *options, cfg_flag_t flags)
+{
+    in_libconfuse = true;
+    cfg_t *made = __real_cfg_init(options, flags);
+    in_libconfuse = false;
+    return made;
+}
+
+int __real_cfg_parse_buf(cfg_t *cfg, const char *text);
+int __wrap_cfg_parse_buf(cfg_t *cfg, const char *text);
+int __wrap_cfg_parse_buf(cfg_t *cfg, const char *text)
+{
+    in_libconfuse = true;
+    int result = __real_cfg_parse_buf(cfg, text);
+    in_libconfuse = false;
+    return result;
 }
 
 /* ---- the clock that people read ---- */
