@@ -25,7 +25,7 @@
 void begin_tell_starter(struct supervisor *s, const char *text)
 {
     if (s->ready_fd >= 0) {
-        ssize_t ignored = write(s->ready_fd, text, strlen(text));
+        ssize_t ignored = TEMP_FAILURE_RETRY(write(s->ready_fd, text, strlen(text)));
         (void)ignored;
     }
     close_fd(&s->ready_fd);
@@ -54,7 +54,7 @@ int begin_fail(struct supervisor *s, const char *format, ...)
 static void note_command_line(struct ledger *ledger)
 {
     int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, ledger->command, sizeof ledger->command - 1) : 0;
+    ssize_t length = fd >= 0 ? TEMP_FAILURE_RETRY(read(fd, ledger->command, sizeof ledger->command - 1)) : 0;
     ledger->command_bytes = length > 0 ? (uint32_t)length : 0;
     if (fd >= 0) {
         close(fd);

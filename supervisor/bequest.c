@@ -88,7 +88,8 @@ static bool send_piece(int fd, const struct estate *estate, size_t from)
         piece.numbers[piece.count++] = estate->all[i].number;
     }
     struct pollfd room = {.fd = fd, .events = POLLOUT};
-    return poll(&room, 1, PATIENCE_MS) == 1 && channel_send(fd, &piece, sizeof piece, fds, piece.count) == 0;
+    return TEMP_FAILURE_RETRY(poll(&room, 1, PATIENCE_MS)) == 1 &&
+           channel_send(fd, &piece, sizeof piece, fds, piece.count) == 0;
 }
 
 static bool send_all(int fd, const struct estate *estate, int ledger_fd)
@@ -138,7 +139,7 @@ static int call_on(const char *run_dir)
 static bool await_packet(int fd)
 {
     struct pollfd packet = {.fd = fd, .events = POLLIN};
-    return poll(&packet, 1, PATIENCE_MS) == 1;
+    return TEMP_FAILURE_RETRY(poll(&packet, 1, PATIENCE_MS)) == 1;
 }
 
 static bool receive_piece(int fd, struct estate *estate)

@@ -2,6 +2,7 @@
 #include "supervisor/census.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ static void read_title(pid_t pid, char title[TITLE_BYTES])
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, title, TITLE_BYTES - 1) : -1;
+    ssize_t length = fd >= 0 ? TEMP_FAILURE_RETRY(read(fd, title, TITLE_BYTES - 1)) : -1;
     title[length > 0 ? length : 0] = '\0';
     if (fd >= 0) {
         close(fd);

@@ -214,7 +214,7 @@ static void client_forget(struct control *control, struct client *client)
     free(client->text);
     client->text = NULL;
     client_enter(control, client, CLIENT_NONE);
-    ssize_t ignored = recv(fd, &packet, sizeof packet, MSG_DONTWAIT);
+    ssize_t ignored = TEMP_FAILURE_RETRY(recv(fd, &packet, sizeof packet, MSG_DONTWAIT));
     (void)ignored;
     close_one(&client->fd);
 }
@@ -313,9 +313,12 @@ static void client_accept(struct control *control)
 {
     struct ucred peer;
     struct client *client = client_make_place(control);
-    int fd = client != NULL ? accept4(control->listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
+    int fd = -1;
+    do {
+        fd = client != NULL ? accept4(control->listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
+    } while (client != NULL && fd < 0 && errno == EINTR);
     if (fd < 0) {
-        if (client != NULL && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+        if (client != NULL && errno != EAGAIN && errno != ECONNABORTED) {
             listener_rest(control);
         }
         return;
@@ -334,7 +337,7 @@ static bool client_read(struct control *control, struct client *client)
 {
     struct request_packet packet;
     /* MSG_TRUNC: a packet that is too long shows its real length. */
-    ssize_t got = recv(client->fd, &packet, sizeof packet, MSG_TRUNC | MSG_PEEK);
+    ssize_t got = TEMP_FAILURE_RETRY(recv(client->fd, &packet, sizeof packet, MSG_TRUNC | MSG_PEEK));
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return false;
     }
@@ -540,7 +543,7 @@ bool control_next(struct control *control, struct control_request *request)
 {
     struct epoll_event event;
     /* One event at a time: what is not looked at now, level triggering shows again. */
-    for (int i = 0; i < EVENTS_AT_ONCE && epoll_wait(control->epoll_fd, &event, 1, 0) == 1; i++) {
+    for (int i = 0; i < EVENTS_AT_ONCE && TEMP_FAILURE_RETRY(epoll_wait(control->epoll_fd, &event, 1, 0)) == 1; i++) {
         if (control_step(control, &event, request)) {
             return true;
         }

@@ -117,7 +117,7 @@ static pid_t read_pid(const char *run_dir)
         return 0;
     }
     char text[32] = "";
-    ssize_t got = read(fd, text, sizeof text - 1);
+    ssize_t got = TEMP_FAILURE_RETRY(read(fd, text, sizeof text - 1));
     close(fd);
     char *end;
     long pid = got > 0 ? strtol(text, &end, 10) : 0;
@@ -188,7 +188,7 @@ static int try_lock(const char *path, int *lock_fd)
     if (*lock_fd < 0) {
         return -1;
     }
-    if (flock(*lock_fd, LOCK_EX | LOCK_NB) == 0) {
+    if (TEMP_FAILURE_RETRY(flock(*lock_fd, LOCK_EX | LOCK_NB)) == 0) {
         return is_the_lock_file(path, *lock_fd) ? 1 : 0;
     }
     return errno == EWOULDBLOCK ? 0 : -1;
@@ -237,7 +237,7 @@ bool identity_adopt(const char *run_dir, int lock_fd)
 {
     char path[PATH_MAX];
     path_in(path, run_dir, lock_name);
-    return is_the_lock_file(path, lock_fd) && flock(lock_fd, LOCK_EX | LOCK_NB) == 0 &&
+    return is_the_lock_file(path, lock_fd) && TEMP_FAILURE_RETRY(flock(lock_fd, LOCK_EX | LOCK_NB)) == 0 &&
            fcntl(lock_fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 
@@ -298,7 +298,7 @@ enum identity_state identity_look(const char *run_dir, pid_t *holder)
         return IDENTITY_UNKNOWN;
     }
     /* Shared, so that two who look at the same time do not see each other. */
-    bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0;
+    bool held = fd >= 0 && TEMP_FAILURE_RETRY(flock(fd, LOCK_SH | LOCK_NB)) != 0;
     *holder = held ? find_holder(run_dir, fd) : read_pid(run_dir);
     if (fd >= 0) {
         close(fd);

@@ -311,7 +311,7 @@ static int listener_keep(struct listener *listener, const struct listen_setting 
 static bool is_beyond_mending(const struct listener *listener)
 {
     struct pollfd look = {.fd = listener->fd, .events = POLLRDHUP};
-    return unix_path(listener->address) != NULL && !listener->given && poll(&look, 1, 0) == 1 &&
+    return unix_path(listener->address) != NULL && !listener->given && TEMP_FAILURE_RETRY(poll(&look, 1, 0)) == 1 &&
            (look.revents & (POLLRDHUP | POLLHUP)) != 0;
 }
 

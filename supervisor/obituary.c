@@ -1,6 +1,7 @@
 /* obituary.c — see obituary.h. */
 #include "supervisor/obituary.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -47,7 +48,7 @@ static bool read_zombie(pid_t pid, int *status)
     char text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    ssize_t length = fd >= 0 ? TEMP_FAILURE_RETRY(read(fd, text, sizeof text - 1)) : -1;
     if (fd >= 0) {
         close(fd);
     }

@@ -51,7 +51,7 @@ static size_t arguments_bytes(void)
 {
     char text[LEDGER_COMMAND_BYTES];
     int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, text, sizeof text) : 0;
+    ssize_t length = fd >= 0 ? TEMP_FAILURE_RETRY(read(fd, text, sizeof text)) : 0;
     if (fd >= 0) {
         close(fd);
     }
@@ -78,7 +78,7 @@ static bool is_replaced(const struct ledger *ledger)
     pid_t pid = ledger->keeper_pid;
     int process_fd = pid > 1 && pid != getpid() ? pidfd_open(pid, 0) : -1;
     struct pollfd end = {.fd = process_fd, .events = POLLIN};
-    bool lives = process_fd >= 0 && poll(&end, 1, 0) == 0;
+    bool lives = process_fd >= 0 && TEMP_FAILURE_RETRY(poll(&end, 1, 0)) == 0;
     if (process_fd >= 0) {
         close(process_fd);
     }
@@ -104,7 +104,7 @@ static int take_status(struct keeping *keeping)
 {
     int status = REAP_UNKNOWN;
     if (keeping->child != 0) {
-        waitpid(keeping->child, &status, 0);
+        (void)TEMP_FAILURE_RETRY(waitpid(keeping->child, &status, 0));
         keeping->child = 0;
     }
     return status;

@@ -85,7 +85,8 @@ static void refuse(const char *path, const char *why)
 {
     char text[PROGRAM_ERROR_BYTES];
     int length = snprintf(text, sizeof text, "%.600s: %s", path, why);
-    ssize_t ignored = write(verdict_fd, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
+    size_t bytes = (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
+    ssize_t ignored = TEMP_FAILURE_RETRY(write(verdict_fd, text, bytes));
     (void)ignored;
     _exit(1);
 }
@@ -109,8 +110,8 @@ static void ask_contract(const char *path, char line[CONTRACT_LINE_BYTES])
     close(ends[1]);
     size_t filled = 0;
     struct pollfd answer = {.fd = ends[0], .events = POLLIN};
-    while (filled < CONTRACT_LINE_BYTES - 1 && poll(&answer, 1, CHECK_PATIENCE_MS) == 1) {
-        ssize_t got = read(ends[0], line + filled, CONTRACT_LINE_BYTES - 1 - filled);
+    while (filled < CONTRACT_LINE_BYTES - 1 && TEMP_FAILURE_RETRY(poll(&answer, 1, CHECK_PATIENCE_MS)) == 1) {
+        ssize_t got = TEMP_FAILURE_RETRY(read(ends[0], line + filled, CONTRACT_LINE_BYTES - 1 - filled));
         if (got <= 0) {
             break;
         }
@@ -120,7 +121,7 @@ static void ask_contract(const char *path, char line[CONTRACT_LINE_BYTES])
     close(ends[0]);
     int status = 0;
     kill(pid, SIGKILL); /* it has said all it will; if it is gone already, it waits to be reaped */
-    if (waitpid(pid, &status, 0) != pid || (WIFEXITED(status) && WEXITSTATUS(status) == 127)) {
+    if (TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) != pid || (WIFEXITED(status) && WEXITSTATUS(status) == 127)) {
         refuse(path, "it cannot be run; install a program for this machine, executable");
     }
 }
@@ -158,7 +159,7 @@ static _Noreturn void check_both(const char *own_path, const char *worker_path)
     long layout = check_one(worker_path, false);
     check_one(own_path, true);
     int length = snprintf(text, sizeof text, "%ld", layout);
-    _exit(write(verdict_fd, text, (size_t)length) == length ? 0 : 1);
+    _exit(TEMP_FAILURE_RETRY(write(verdict_fd, text, (size_t)length)) == length ? 0 : 1);
 }
 
 int program_check_begin(struct program_check *check, const char *own_path, const char *worker_path)
@@ -192,13 +193,13 @@ bool program_check_finish(struct program_check *check, char error[PROGRAM_ERROR_
 {
     int status = 0;
     struct pollfd done = {.fd = check->pipe_fd, .events = 0};
-    if (poll(&done, 1, 0) != 1) {
+    if (TEMP_FAILURE_RETRY(poll(&done, 1, 0)) != 1) {
         kill(check->pid, SIGKILL);
     }
     while (waitpid(check->pid, &status, 0) < 0 && errno == EINTR) {
     }
     fcntl(check->pipe_fd, F_SETFL, O_NONBLOCK);
-    ssize_t length = read(check->pipe_fd, error, PROGRAM_ERROR_BYTES - 1);
+    ssize_t length = TEMP_FAILURE_RETRY(read(check->pipe_fd, error, PROGRAM_ERROR_BYTES - 1));
     error[length > 0 ? length : 0] = '\0';
     close(check->pipe_fd);
     bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;

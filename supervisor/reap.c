@@ -46,14 +46,14 @@ static struct orphan *find_orphan(pid_t pid)
 static bool has_ended(int process_fd)
 {
     struct pollfd end = {.fd = process_fd, .events = POLLIN};
-    return poll(&end, 1, 0) != 0;
+    return TEMP_FAILURE_RETRY(poll(&end, 1, 0)) > 0;
 }
 
 /* The beginning of a file, "" if it cannot be read. */
 static void read_text(const char *path, char *text, size_t bytes)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, text, bytes - 1) : -1;
+    ssize_t length = fd >= 0 ? TEMP_FAILURE_RETRY(read(fd, text, bytes - 1)) : -1;
     text[length > 0 ? length : 0] = '\0';
     if (fd >= 0) {
         close(fd);

@@ -89,7 +89,7 @@ enum rehearsal_outcome rehearsal_hear(struct supervisor *s, bool late, char erro
     struct report report;
     struct report last = {.kind = REPORT_KEEPER}; /* nothing yet */
     int status;
-    bool ended = waitpid(rehearsal->pid, &status, WNOHANG) == rehearsal->pid;
+    bool ended = TEMP_FAILURE_RETRY(waitpid(rehearsal->pid, &status, WNOHANG)) == rehearsal->pid;
     while (channel_receive(rehearsal->control_fd, &report, sizeof report, NULL, NULL, NULL) > 0) {
         last = report;
     }

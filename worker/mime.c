@@ -103,7 +103,7 @@ static size_t read_all(int fd, char *out, size_t out_bytes)
 {
     size_t used = 0;
     while (used < out_bytes) {
-        ssize_t got = read(fd, out + used, out_bytes - used);
+        ssize_t got = TEMP_FAILURE_RETRY(read(fd, out + used, out_bytes - used));
         if (got <= 0) {
             break;
         }

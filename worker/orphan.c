@@ -126,7 +126,7 @@ static bool is_alive(pid_t pid)
 {
     int process_fd = pid > 0 ? pidfd_open(pid, 0) : -1;
     struct pollfd end = {.fd = process_fd, .events = POLLIN};
-    bool alive = process_fd >= 0 && poll(&end, 1, 0) == 0;
+    bool alive = process_fd >= 0 && TEMP_FAILURE_RETRY(poll(&end, 1, 0)) == 0;
     if (process_fd >= 0) {
         close(process_fd);
     }

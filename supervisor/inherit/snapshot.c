@@ -226,7 +226,7 @@ static void run_child(int pipe_fd, int fd, const char *path, const char *text)
     answer[0] = take(fd, path, text, answer + 1) ? approved : refused;
     size_t length = answer[0] == approved ? 1 : 1 + strlen(answer + 1);
     /* Less than PIPE_BUF, so it goes out whole and never waits. */
-    _exit(write(pipe_fd, answer, length) == (ssize_t)length ? 0 : 1);
+    _exit(TEMP_FAILURE_RETRY(write(pipe_fd, answer, length)) == (ssize_t)length ? 0 : 1);
 }
 
 /* ---- the caller's side ---- */
@@ -266,7 +266,7 @@ int snapshot_begin(struct snapshot_taking *taking, const char *path, const char 
 static bool reap(struct snapshot_taking *taking)
 {
     struct pollfd done = {.fd = taking->pipe_fd, .events = POLLIN};
-    bool late = poll(&done, 1, 0) != 1 || (done.revents & POLLHUP) == 0;
+    bool late = TEMP_FAILURE_RETRY(poll(&done, 1, 0)) != 1 || (done.revents & POLLHUP) == 0;
     if (late) {
         kill(taking->pid, SIGKILL);
     }
@@ -289,7 +289,7 @@ int snapshot_finish(struct snapshot_taking *taking, char error[SETTINGS_ERROR_BY
 {
     char answer[1 + SETTINGS_ERROR_BYTES] = "";
     bool late = reap(taking);
-    ssize_t length = read(taking->pipe_fd, answer, sizeof answer - 1);
+    ssize_t length = TEMP_FAILURE_RETRY(read(taking->pipe_fd, answer, sizeof answer - 1));
     close_fd(&taking->pipe_fd);
     if (length > 0 && answer[0] == refused) {
         snprintf(error, SETTINGS_ERROR_BYTES, "%.*s", SETTINGS_ERROR_BYTES - 1, answer + 1);
