@@ -89,8 +89,8 @@ const char *access_log_client(struct worker *w, const struct connection *c)
     if (w->client_names == NULL) {
         w->client_names = calloc(w->cell.slots_count, sizeof *w->client_names);
     }
-    if (w->client_names == NULL) { /* no memory: it is asked each time */
-        ask_name(c->fd, one.text);
+    if (w->client_names == NULL) { /* no memory: it is written each time */
+        write_name(c, one.text);
         return one.text;
     }
     struct client_name *name = &w->client_names[c->fd];

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES = 4096 };
+enum { HEAD_BYTES = 4096, OWNER_ONLY = 0600 /* nobody opens it anew by way of /proc */ };
 _Static_assert(sizeof(struct tally_row) % HEAD_BYTES == 0, "a row has pages of its own");
 
 static size_t tally_bytes(void)
@@ -27,7 +27,8 @@ int tally_create(void)
         return -1;
     }
     if (getrandom(head.key, sizeof head.key, GRND_NONBLOCK) != (ssize_t)sizeof head.key ||
-        ftruncate(fd, (off_t)tally_bytes()) != 0 || pwrite(fd, &head, sizeof head, 0) != (ssize_t)sizeof head ||
+        fchmod(fd, OWNER_ONLY) != 0 || ftruncate(fd, (off_t)tally_bytes()) != 0 ||
+        pwrite(fd, &head, sizeof head, 0) != (ssize_t)sizeof head ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
         int saved = errno;
         close(fd);

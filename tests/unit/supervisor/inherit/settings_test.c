@@ -251,7 +251,7 @@ static void every_value_arrives_in_its_field(void **state)
     assert_int_equal(settings->listeners_count, 3);
     assert_string_equal(settings->listeners[0].address, "127.0.0.1:8001");
     assert_int_equal(settings->listeners[0].backlog, 128);
-    assert_int_equal(settings->listeners[0].line, 30);
+    assert_int_equal(settings->listeners[0].line, 31);
     assert_string_equal(settings->listeners[1].address, "[::1]:8001");
     assert_int_equal(settings->listeners[1].backlog, 4096);
     assert_string_equal(settings->listeners[2].address, "unix:/tmp/perdure-every-key.sock");
@@ -260,7 +260,7 @@ static void every_value_arrives_in_its_field(void **state)
     assert_string_equal(settings->listeners[2].group, "daemon");
     assert_int_equal(settings->sites_count, 2);
     const struct site_setting *site = &settings->sites[0];
-    assert_int_equal(site->line, 34);
+    assert_int_equal(site->line, 35);
     assert_string_equal(site->file, "good_every_key.conf");
     assert_int_equal(site->names_count, 3);
     assert_string_equal(site->names[0], "example.org");
