@@ -75,8 +75,8 @@ void listeners_abandon(const struct listeners *present, const struct listeners *
 /* Close all that were not given; AF_UNIX files are removed if they are still ours. For stop. */
 void listeners_close(struct listeners *listeners);
 
-/* Set what connections inherit of their listener and SETTINGS say: when a client is taken for vanished. Those that are
- * accepted already keep what they have. */
+/* Set what connections inherit of their listener and SETTINGS say: when a client is taken for vanished, and how much
+ * waits in the kernel for one that takes little. Those that are accepted already keep what they have. */
 void listeners_tune(const struct listeners *listeners, const struct settings *settings);
 
 /* Give the descriptors that are accepted on, in their order, for a birth. Returns how many. */
