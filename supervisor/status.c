@@ -53,7 +53,7 @@ static struct closed_first closed_first(const struct workers *workers)
     for (size_t i = 0; i < workers->count && i < WORKERS_MAX; i++) {
         const struct cell_counters *counters = &workers->all[i].counters;
         sums.clients += counters->ended_by_client + counters->parted;
-        sums.us += counters->ended_by_timeout + counters->ended_by_us + counters->dropped;
+        sums.us += counters->ended_by_timeout + counters->ended_by_us + counters->shed + counters->dropped;
     }
     return sums;
 }
@@ -117,6 +117,7 @@ static void json_counters(struct json *json, const struct cell_counters *counter
     json_number(json, "too_slow", (int64_t)counters->too_slow);
     json_number(json, "limited_connections", (int64_t)counters->limited_connections);
     json_number(json, "limited_requests", (int64_t)counters->limited_requests);
+    json_number(json, "shed", (int64_t)counters->shed);
 }
 
 /* What the process has taken from itself; its uid and NoNewPrivs are for everybody to see in /proc. */

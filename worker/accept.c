@@ -4,10 +4,12 @@
 #include "supervisor/inherit/log.h"
 #include "worker/connection.h"
 #include "worker/limits.h"
+#include "worker/pressure.h"
 #include "worker/proxies.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -17,6 +19,7 @@ enum {
     ACCEPTS_PER_TURN = 8, /* then others get their turn: connections here, workers elsewhere */
     SHARE = 4,            /* so many, and another worker is the first that the kernel wakes */
     REST_MS = 1000,
+    FULL_MS = 100, /* somebody leaves soon, or others have room */
     LOOK_MS = 1000,
     WARN_AGAIN_MS = 60 * 1000, /* of a rest */
     SPARE_DESCRIPTORS = 64,    /* for files; fewer where there are few */
@@ -97,13 +100,24 @@ static bool is_full(const struct worker *w)
     return w->cell.header->connections >= w->settings->connections;
 }
 
+/* No other worker has taken them meanwhile, so no other has room. */
+static bool somebody_waits(const struct worker *w)
+{
+    struct pollfd looks[CONTRACT_LISTENERS_MAX];
+    nfds_t count = (nfds_t)w->birth.listeners_count;
+    for (nfds_t i = 0; i < count; i++) {
+        looks[i] = (struct pollfd){.fd = w->birth.listener_fds[i], .events = POLLIN};
+    }
+    return poll(looks, count, 0) > 0;
+}
+
 void accept_resume(struct worker *w)
 {
     if (w->rest_until_ms == 0 || w->now.ms < w->rest_until_ms) {
         return;
     }
-    if (!accept_has_room(w)) {
-        w->rest_until_ms = clock_after(w->now, REST_MS / 10).ms;
+    if (!accept_has_room(w) && !(somebody_waits(w) && pressure_relieve(w))) {
+        w->rest_until_ms = clock_after(w->now, FULL_MS).ms;
         return;
     }
     w->rest_until_ms = 0;
@@ -186,11 +200,11 @@ void accept_some(struct worker *w, int listener)
     give_precedence(w, listener);
     for (int i = 0; i < ACCEPTS_PER_TURN && w->rest_until_ms == 0; i++) {
         if (is_full(w)) {
-            rest(w, "the limit \"connections\" is reached", REST_MS);
+            rest(w, "the limit \"connections\" is reached", FULL_MS);
             return;
         }
         if (!has_descriptor(w)) {
-            rest(w, "descriptors have run out", REST_MS);
+            rest(w, "descriptors have run out", FULL_MS);
             return;
         }
         if (!accept_one(w, listener)) {

@@ -172,6 +172,9 @@ static void count_end(struct cell_counters *counters, enum end why)
     case END_US:
         counters->ended_by_us++;
         break;
+    case END_SHED:
+        counters->shed++;
+        break;
     case END_SICK:
         counters->dropped++;
         break;

@@ -26,6 +26,7 @@ enum end {
     END_TIMEOUT, /* a deadline passed */
     END_SLOW,    /* the same, and the client was not silent meanwhile */
     END_US,      /* its last response is out, and we closed first */
+    END_SHED,    /* others waited for its place */
     END_SICK,    /* its slot does not add up */
 };
 

@@ -173,6 +173,7 @@ struct cell_counters {
     uint64_t too_slow;            /* of those ended by timeout: sent or took something, below the least rate */
     uint64_t limited_connections; /* refused: their address had connections_per_address */
     uint64_t limited_requests;    /* the same with requests_per_address */
+    uint64_t shed;                /* made way for others when every place was taken */
 };
 
 struct cell_header {
@@ -199,7 +200,7 @@ struct cell_header {
     int32_t taking[CELL_TAKING_MAX]; /* channels on which connections arrive from a surplus worker, -1: none */
 };
 _Static_assert(offsetof(struct cell_header, beat_ms) == 16 && offsetof(struct cell_header, counters) == 24 &&
-                   sizeof(struct cell_counters) == 112,
+                   sizeof(struct cell_counters) == 120,
                "a cell's face belongs to the contract");
 
 struct cell {
