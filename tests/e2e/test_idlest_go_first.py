@@ -105,6 +105,19 @@ def test_who_is_at_work_stays_and_the_next_one_waits(site):
         assert late.read().status == 200
 
 
+def test_who_rests_for_a_moment_only_stays(site):
+    server = site()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(PLACES)]
+        late = []
+        for _ in range(6):
+            for client in clients:
+                assert client.get("/1024.bin").status == 200
+            late = late or [stack.enter_context(server.connect())]
+            time.sleep(0.3)
+        assert counted(server, "shed") == 0
+
+
 def test_where_nobody_waits_everybody_stays(site):
     server = site()
     with contextlib.ExitStack() as stack:
