@@ -1,9 +1,10 @@
 # Makefile — builds perdure and perdure-worker into build/, and their tests.
 #
 #   make            both programs
-#   make check      unit tests, then end-to-end tests
+#   make check      unit tests, what fuzzing starts from and has found, then end-to-end tests
 #   make faults     the same programs, with calls that fail on order, in build/faults/
 #   make asan       the same programs and unit tests under ASAN and UBSAN, in build/asan/
+#   make replay     the inputs of tests/fuzz to every fuzz target; scripts/fuzz fuzzes them
 #   make bench      what scripts/bench needs besides both programs
 #   make lint       clang-tidy, cppcheck, mandoc, the map of the code
 #   make install PREFIX=/usr/local DESTDIR=
@@ -55,12 +56,16 @@ SUPERVISOR := $(filter-out supervisor/main.c,$(wildcard supervisor/*.c superviso
 WORKER     := $(filter-out worker/main.c worker/no_users.c,$(wildcard worker/*.c))
 FIXTURES   := $(filter-out %_test.c,$(wildcard tests/unit/worker/*.c))
 UNITS      := $(wildcard tests/unit/*/*_test.c tests/unit/*/*/*_test.c)
+FUZZ       := $(wildcard tests/fuzz/worker/*.c tests/fuzz/supervisor/*.c)
 JUDGE      := $(wildcard tests/judge/*.c)
 
 object     = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BINS := $(patsubst %.c,$(BUILD)/%,$(UNITS))
+FUZZ_BINS := $(patsubst %.c,$(BUILD)/%,$(FUZZ))
+SANITIZED := OPTIMISE='-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-format-truncation' \
+             HARDEN=-fPIE
 
-.PHONY: all check check-unit check-e2e targets layout faults asan lint install clean judges bench
+.PHONY: all check check-unit check-fuzz check-e2e replay fuzz targets layout faults asan lint install clean judges bench
 all: $(BUILD)/perdure $(BUILD)/perdure-worker
 
 $(BUILD)/perdure: $(call object,supervisor/main.c) $(SUPERVISOR_FAULTS) $(BUILD)/libsupervisor.a $(BUILD)/libinherit.a
@@ -102,10 +107,23 @@ $(BUILD)/pacer: $(call object,tests/bench/pacer.c)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 bench: all $(BUILD)/limit $(BUILD)/pacer
 
-check: check-unit check-e2e
+# A fuzz target: what drives it is replay.c, or what -fsanitize=fuzzer of clang or afl-clang-fast brings (FUZZER).
+FUZZER      :=
+FUZZ_DRIVER := $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o)
+$(BUILD)/tests/fuzz/supervisor/%: $(BUILD)/tests/fuzz/supervisor/%.o $(FUZZ_DRIVER) $(BUILD)/libsupervisor.a $(BUILD)/libinherit.a
+	$(CC) $(CFLAGS) $(FUZZER) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(SUPERVISOR_LDLIBS) -lcmocka
+$(BUILD)/tests/fuzz/worker/%: $(BUILD)/tests/fuzz/worker/%.o $(FUZZ_DRIVER) $(BUILD)/libfixture.a $(BUILD)/libworker.a $(BUILD)/libinherit.a
+	$(CC) $(CFLAGS) $(FUZZER) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+fuzz: $(FUZZ_BINS)
+replay: $(FUZZ_BINS)
+	@for program in $^; do $$program tests/fuzz/*/$${program##*/} || exit 1; done
+
+check: check-unit check-fuzz check-e2e
 check-unit: $(UNIT_BINS)
 	@scripts/unit $(UNIT_BINS)
 	@$(PYTEST) -q -p no:cacheprovider tests/bench
+check-fuzz:
+	@$(MAKE) -s BUILD=build/asan $(SANITIZED) replay
 check-e2e: all judges targets layout faults
 	PERDURE_BUILD=$(abspath $(BUILD)) $(PYTEST) -q tests/e2e
 
@@ -124,8 +142,7 @@ faults:
 	$(MAKE) BUILD=$(BUILD)/faults FAULTS=1 all
 
 asan:
-	$(MAKE) BUILD=build/asan OPTIMISE='-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-format-truncation' \
-		HARDEN=-fPIE all $(if $(filter check,$(MAKECMDGOALS)),check,)
+	$(MAKE) BUILD=build/asan $(SANITIZED) all $(if $(filter check,$(MAKECMDGOALS)),check,)
 
 lint:
 	scripts/lint
