@@ -90,19 +90,30 @@ static enum config_token refuse_dollar(struct config_lexer *lexer)
                          "ones; write the value itself, or \"\\${\" for these characters");
 }
 
+static bool is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+/* Neither a blank nor a control character: a message can show it. */
+static bool is_visible(char c)
+{
+    return c != ' ' && !is_control(c);
+}
+
 /* A character that cannot stand where it stands. */
 static enum config_token refuse_byte(struct config_lexer *lexer, bool quoted)
 {
     unsigned char byte = (unsigned char)*lexer->at;
-    if (byte < 0x20 || byte == 0x7f) {
+    if (is_control(*lexer->at)) {
         return refuse(lexer, "a control character (\\x%02x)%s; take it out", byte, quoted ? " in a string" : "");
     }
     /* Show all that was meant as one value. */
     const char *word = lexer->at, *end = lexer->at + 1;
-    while (word > lexer->begin && (unsigned char)word[-1] > ' ' && strchr(signs, word[-1]) == NULL) {
+    while (word > lexer->begin && is_visible(word[-1]) && strchr(signs, word[-1]) == NULL) {
         word--;
     }
-    while (end < lexer->end && (unsigned char)*end > ' ' && strchr(signs, *end) == NULL) {
+    while (end < lexer->end && is_visible(*end) && strchr(signs, *end) == NULL) {
         end++;
     }
     return refuse(lexer, "'%c' outside of quotes would be dropped; put the value in quotes: \"%.*s\"", byte,
@@ -117,7 +128,7 @@ static bool put_escaped(struct config_lexer *lexer, char quote)
         lexer->line++;
     } else if (next == '\\' || next == quote || (quote == '"' && (next == '$' || next == '\''))) {
         put(lexer, next);
-    } else if (quote == '\'' && (unsigned char)next >= 0x20) { /* as in libconfuse: nothing else is an escape */
+    } else if (quote == '\'' && !is_control(next)) { /* as in libconfuse: nothing else is an escape */
         put(lexer, '\\');
         put(lexer, next);
     } else {
@@ -143,14 +154,14 @@ static enum config_token read_string(struct config_lexer *lexer, char quote)
         if (byte == '\\') {
             if (!put_escaped(lexer, quote)) {
                 return refuse(lexer, "the backslash in \"%.40s\\%.1s means nothing; write \\\\ for a backslash",
-                              lexer->word, (unsigned char)peek(lexer, 1) > ' ' ? lexer->at + 1 : "");
+                              lexer->word, is_visible(peek(lexer, 1)) ? lexer->at + 1 : "");
             }
             continue;
         }
         if (byte == '$' && peek(lexer, 1) == '{' && quote == '"') {
             return refuse_dollar(lexer);
         }
-        if (byte < 0x20 || byte == 0x7f) {
+        if (is_control((char)byte)) {
             return refuse_byte(lexer, true);
         }
         put(lexer, (char)byte);
@@ -166,7 +177,7 @@ static enum config_token read_word(struct config_lexer *lexer)
         if (byte == '$' && peek(lexer, 1) == '{') {
             return refuse_dollar(lexer);
         }
-        if (byte < 0x20 || byte == 0x7f) {
+        if (is_control((char)byte)) {
             return refuse_byte(lexer, false);
         }
         if (!put(lexer, (char)byte)) {

@@ -34,13 +34,18 @@ static bool fetch(struct snapshot_files *files, size_t number, const struct snap
     return included.left > 0 && add_next(files, name);
 }
 
+/* No control character. */
+static void check_line(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        check((unsigned char)*text >= ' ' && *text != 0x7f);
+    }
+}
+
 static void check_refusal(const char *error)
 {
-    size_t bytes = strnlen(error, SETTINGS_ERROR_BYTES);
-    check(bytes > 0 && bytes < SETTINGS_ERROR_BYTES);
-    for (size_t i = 0; i < bytes; i++) {
-        check((unsigned char)error[i] >= ' ' && error[i] != 0x7f);
-    }
+    check(error[0] != '\0' && strnlen(error, SETTINGS_ERROR_BYTES) < SETTINGS_ERROR_BYTES);
+    check_line(error);
 }
 
 static void check_bounds(const struct settings *settings)
@@ -51,9 +56,11 @@ static void check_bounds(const struct settings *settings)
     for (size_t i = 0; i < settings->sites_count; i++) {
         const struct site_setting *site = &settings->sites[i];
         check(site->names_count > 0 && site->root != NULL && site->root[0] == '/');
+        check_line(site->names[0]);
+        check_line(site->root);
         for (size_t j = 0; j < site->headers_count; j++) {
             check(site->headers[j].name[0] != '\0' && strpbrk(site->headers[j].name, " :\r\n") == NULL);
-            check(strpbrk(site->headers[j].value, "\r\n") == NULL); /* it goes out as it stands here */
+            check_line(site->headers[j].value); /* it goes out as it stands here */
         }
     }
 }
