@@ -103,13 +103,9 @@ static void close_private(struct fixture *f)
     free(f->w.client_names);
 }
 
-void fixture_open(struct fixture *f, uint32_t slots)
+/* A fresh worker on F's site. */
+static void open_worker(struct fixture *f, uint32_t slots)
 {
-    memset(f, 0, sizeof *f);
-    strcpy(f->root, "/tmp/perdure-test-XXXXXX");
-    assert_non_null(mkdtemp(f->root));
-    write_site(f->root);
-    settle_settings(f);
     int channel[2];
     assert_int_equal(channel_pair(channel), 0);
     f->control = channel[0];
@@ -129,14 +125,7 @@ void fixture_open(struct fixture *f, uint32_t slots)
     f->w.alone = true;
 }
 
-void fixture_remove_site(const struct fixture *f)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", f->root);
-    assert_int_equal(system(command), 0);
-}
-
-void fixture_close(struct fixture *f)
+static void close_worker(struct fixture *f)
 {
     for (uint32_t fd = 0; fd < f->w.cell.slots_count; fd++) {
         if (fixture_facts(f, (int)fd).stage != STAGE_FREE) {
@@ -147,12 +136,44 @@ void fixture_close(struct fixture *f)
     for (size_t i = 0; i < f->former_count; i++) {
         responder_close(f->former[i]);
     }
+    f->former_count = 0;
     close_private(f);
     close(f->control);
     close(f->w.birth.control_fd);
     close(f->w.birth.epoll_fd);
     close(f->w.cell.fd);
     cell_unmap(&f->w.cell);
+}
+
+void fixture_open(struct fixture *f, uint32_t slots)
+{
+    const char *temporary = getenv("TMPDIR");
+    memset(f, 0, sizeof *f);
+    snprintf(f->root, sizeof f->root, "%s/perdure-test-XXXXXX", temporary != NULL ? temporary : "/tmp");
+    assert_non_null(mkdtemp(f->root));
+    write_site(f->root);
+    settle_settings(f);
+    open_worker(f, slots);
+}
+
+void fixture_reset(struct fixture *f)
+{
+    uint32_t slots = f->w.cell.slots_count;
+    close_worker(f);
+    memset(&f->w, 0, sizeof f->w);
+    open_worker(f, slots);
+}
+
+void fixture_remove_site(const struct fixture *f)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -r '%s'", f->root);
+    assert_int_equal(system(command), 0);
+}
+
+void fixture_close(struct fixture *f)
+{
+    close_worker(f);
     free(f->names[0]);
     fixture_remove_site(f);
 }

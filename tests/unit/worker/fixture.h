@@ -22,6 +22,9 @@ struct fixture {
 void fixture_open(struct fixture *f, uint32_t slots);
 void fixture_close(struct fixture *f);
 
+/* A fresh worker again, with a cell of its own and no connection, on the same site. */
+void fixture_reset(struct fixture *f);
+
 /* Remove the site only: for a child whose worker's state is nobody's business any more. */
 void fixture_remove_site(const struct fixture *f);
 
