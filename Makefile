@@ -39,8 +39,14 @@ SUPERVISOR_LDLIBS := -lcap -lmnl -lseccomp
 # A worker's birth is part of the gap after a death, and dynamic linking was a third of a birth. The sanitizers need it.
 WORKER_LDFLAGS := $(if $(findstring -fsanitize,$(OPTIMISE)),,-static-pie)
 
+# One request crosses thirty small files: the linker sees all of them, and saves a ninth of a request's instructions. The
+# objects can be linked without that, too, as unit tests are. Not with calls wrapped, nor with the sanitizers.
+ifndef FAULTS
+LTO := $(if $(findstring -fsanitize,$(OPTIMISE)),,$(call offered,-flto=auto -ffat-lto-objects))
+endif
+
 # The build `faults`: calls that fail on order (tests/faults/inject.h). The supervisor, being dynamic, wraps no malloc.
-FAULT_CALLS      := $(shell sed -n 's/^CALL.\([a-z0-9_]*\),.*/\1/p' tests/faults/calls.def) syscall kill clock_gettime time cfg_init cfg_parse_buf
+FAULT_CALLS      := $(shell sed -n 's/^CALL.\([a-z0-9_]*\),.*/\1/p' tests/faults/calls.def) syscall kill prctl clock_gettime time cfg_init cfg_parse_buf
 FAULT_ALLOCATORS := malloc calloc realloc
 wrapped           = $(patsubst %,-Wl$(comma)--wrap=%,$(1))
 comma            := ,
@@ -72,6 +78,9 @@ $(BUILD)/perdure: $(call object,supervisor/main.c) $(SUPERVISOR_FAULTS) $(BUILD)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(SUPERVISOR_LDLIBS)
 $(BUILD)/perdure-worker: $(call object,worker/main.c worker/no_users.c) $(WORKER_FAULTS) $(BUILD)/libworker.a $(BUILD)/libinherit.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $(WORKER_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(call object,$(INHERIT) $(WORKER)): CFLAGS += $(LTO)
+$(BUILD)/perdure-worker: WORKER_LDFLAGS += $(LTO)
 
 $(BUILD)/libinherit.a: $(call object,$(INHERIT))
 $(BUILD)/libsupervisor.a: $(call object,$(SUPERVISOR))

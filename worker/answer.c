@@ -15,15 +15,18 @@ struct request_limits answer_limits(const struct worker *w)
     return (struct request_limits){.head_bytes = w->settings->head_limit, .target_bytes = w->settings->target_limit};
 }
 
-static struct response begin_response(const struct worker *w, const struct connection *c)
+/* Its parts are left as they are, a kilobyte: who adds one fills it. */
+static void begin_response(const struct worker *w, const struct connection *c, struct response *response)
 {
-    return (struct response){
-        .out = c->desk->out,
-        .out_bytes = DESK_OUT_BYTES,
-        .out_used = c->work.memory_bytes,
-        .must_close = w->stopping,
-        .file_fd = -1,
-    };
+    response->out = c->desk->out;
+    response->out_bytes = DESK_OUT_BYTES;
+    response->out_used = c->work.memory_bytes;
+    response->must_close = w->stopping;
+    response->status = 0;
+    response->file_fd = -1;
+    response->file_memory = NULL;
+    response->parts_count = 0;
+    response->body_bytes = 0;
 }
 
 /* The response's first part joins what is going out already; further parts wait on the desk. */
@@ -135,25 +138,26 @@ static void clear_out(struct connection *c)
 
 void answer_requests(struct worker *w, struct connection *c, const struct request *first)
 {
-    struct request request = *first;
+    __attribute__((uninitialized)) struct response response;
+    __attribute__((uninitialized)) struct request next;
+    const struct request *request = first;
     clear_out(c);
     for (;;) {
-        struct response response = begin_response(w, c);
+        begin_response(w, c, &response);
         uint64_t from = c->work.out_from + c->work.memory_bytes;
         w->cell.header->in_hand_at = c->work.head_at;
-        test_target(&request, &w->cell);
-        respond(w->responder, &request, &response);
+        test_target(request, &w->cell);
+        respond(w->responder, request, &response);
         lay_out(c, &response);
-        note_end(c, &request);
-        access_log_compose(w, c, &request, &response, from);
-        struct request next;
+        note_end(c, request);
+        access_log_compose(w, c, request, &response, from);
         if (!take_next(w, c, &next)) {
             break;
         }
         if (c->work.file_fd >= 0) {
             settle_in_memory(w, c);
         }
-        request = next;
+        request = &next;
     }
     begin_sending(w, c);
 }
@@ -161,7 +165,8 @@ void answer_requests(struct worker *w, struct connection *c, const struct reques
 void answer_error(struct worker *w, struct connection *c, const struct request *request, int status)
 {
     clear_out(c);
-    struct response response = begin_response(w, c);
+    struct response response;
+    begin_response(w, c, &response);
     response.must_close = true;
     respond_error(w->responder, request, status, &response);
     response.must_close = true;

@@ -29,6 +29,7 @@ _Static_assert((int)FAULT_CALLS <= (int)FAULT_CALLS_MAX, "a counter for each cal
 
 static struct fault_plan *plan;
 static bool in_libconfuse;
+static bool keeps; /* this process is a keeper: so it calls itself, and the sandbox lets no worker ask for its name */
 
 static const bool interruptible[FAULT_CALLS] = {
 #define CALL(name, may_be) [FAULT_##name] = may_be,
@@ -53,11 +54,25 @@ __attribute__((constructor)) static void share_plan(void)
     plan = shared != MAP_FAILED && shared->layout == FAULT_LAYOUT ? shared : NULL;
 }
 
+int __real_prctl(int option, ...);
+int __wrap_prctl(int option, ...);
+int __wrap_prctl(int option, ...)
+{
+    unsigned long arguments[4];
+    va_list list;
+    va_start(list, option);
+    for (size_t i = 0; i < sizeof arguments / sizeof arguments[0]; i++) {
+        arguments[i] = va_arg(list, unsigned long);
+    }
+    va_end(list);
+    if (option == PR_SET_NAME) {
+        keeps = strcmp((const char *)arguments[0], "perdure-keeper") == 0;
+    }
+    return __real_prctl(option, arguments[0], arguments[1], arguments[2], arguments[3]);
+}
+
 static enum fault_role role(void)
 {
-    char name[16];
-    prctl(PR_GET_NAME, name);
-    bool keeps = strcmp(name, "perdure-keeper") == 0;
 #ifdef FAULT_DYNAMIC
     return keeps ? FAULT_SUPERVISORS_KEEPER : FAULT_SUPERVISOR;
 #else
