@@ -25,6 +25,7 @@ enum owner {
     OWNER_LOGS,
     OWNER_LOCK,
     OWNER_KEEPER,
+    OWNER_STARTER,
     OWNER_CONTROL,
     OWNER_TALLY,
     OWNER_CLIENTS, /* this and the next ones: one each */
@@ -42,6 +43,7 @@ enum kind {
     KIND_TALLY,
     KIND_SNAPSHOT,
     KIND_PROGRAM,
+    KIND_PIPE, /* the end that is written to */
     KIND_LOG,  /* anything that can be written to, but a channel */
     KIND_FILE, /* open, and a regular file: the lock, which identity_adopt looks at */
 };
@@ -74,6 +76,13 @@ static bool is_regular(int fd)
     return fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode);
 }
 
+static bool is_pipe(int fd)
+{
+    struct stat facts;
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_ACCMODE) == O_WRONLY && fstat(fd, &facts) == 0 && S_ISFIFO(facts.st_mode);
+}
+
 static bool is_written_to(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -99,6 +108,8 @@ static bool is_of(int fd, enum kind kind)
         return is_memfd(fd, "perdure-snapshot");
     case KIND_PROGRAM:
         return (fcntl(fd, F_GETFL) & O_PATH) != 0 && is_regular(fd);
+    case KIND_PIPE:
+        return is_pipe(fd);
     case KIND_LOG:
         return is_written_to(fd);
     case KIND_FILE:
@@ -170,6 +181,7 @@ static void visit_all(struct ledger *ledger, visitor *see, void *context)
     visit(see, context, &ledger->tally_fd, OWNER_TALLY, KIND_TALLY, "the tally, image", ledger->images);
     visit(see, context, &ledger->lock_fd, OWNER_LOCK, KIND_FILE, "the lock, image", ledger->images);
     visit(see, context, &ledger->keeper_fd, OWNER_KEEPER, KIND_CHANNEL, "the keeper's channel, image", ledger->images);
+    visit(see, context, &ledger->ready_fd, OWNER_STARTER, KIND_PIPE, "the starter's, image", ledger->images);
     visit(see, context, &ledger->control.listener_fd, OWNER_CONTROL, KIND_DOOR, "the control socket, image",
           ledger->images);
     for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {

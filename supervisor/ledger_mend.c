@@ -383,6 +383,7 @@ static void mend_names(struct mending *m, struct ledger *ledger)
 static void mend_descriptors(struct mending *m, struct ledger *ledger)
 {
     mend_fd(m, &ledger->keeper_fd, "keeper_fd");
+    mend_fd(m, &ledger->ready_fd, "ready_fd");
     mend_fd(m, &ledger->lock_fd, "lock_fd");
     mend_fd(m, &ledger->stderr_fd, "stderr_fd");
     mend_fd(m, &ledger->error_log_fd, "error_log_fd");
@@ -408,6 +409,7 @@ unsigned ledger_mend(struct ledger *ledger, struct instant now, uint64_t now_us)
     mend_rolling(&m, ledger);
     mend_clients(&m, ledger);
     mend_gifts(&m, ledger);
+    mend_number(&m, &ledger->orphans, ledger->orphans <= WORKERS_MAX, 0, "orphans");
     mend_names(&m, ledger);
     mend_workers(&m, ledger);
     return m.mended;
