@@ -8,17 +8,22 @@
 #include "worker/connection.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
     SLOTS = 64,
     FIRST_FD = 16, /* below are the driver's, or nobody's: so that numbers in inputs mean the same to all drivers */
     LISTENER_FD = 100,
+    DRIVERS_MOST = 256,
     SOCKET_BYTES = 4096, /* so that a response soon waits for its client */
     PATIENCE_MS = 3000,
 };
@@ -26,6 +31,7 @@ enum {
 static struct fixture f;
 static pid_t maker;
 static struct sockaddr_in address;
+static bool is_drivers[DRIVERS_MOST];
 
 static inline void remove_site(void)
 {
@@ -41,9 +47,8 @@ static inline void occupy_low_numbers(void)
             check(open("/dev/null", O_RDWR | O_CLOEXEC) == fd);
         }
     }
-    /* The driver's own are nobody's business: as if an exec had closed them. */
-    for (int fd = STDERR_FILENO + 1; fd < SLOTS; fd++) {
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    for (int fd = STDERR_FILENO + 1; fd < DRIVERS_MOST; fd++) {
+        is_drivers[fd] = fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
     }
 }
 
@@ -58,15 +63,81 @@ static inline void open_listener(void)
     close(fd);
 }
 
-/* For LLVMFuzzerInitialize. */
-static inline void open_live_worker(void)
+/* Call it at each input. Not in LLVMFuzzerInitialize: libFuzzer opens descriptors of its own after that. True at the
+ * first. */
+static inline bool open_live_worker(void)
 {
+    if (maker != 0) {
+        return false;
+    }
     setenv("CMOCKA_TEST_ABORT", "1", 1);
     occupy_low_numbers();
     open_listener();
     fixture_open(&f, SLOTS);
     maker = getpid();
     check(atexit(remove_site) == 0);
+    return true;
+}
+
+/* ---- deaths: in front of a system call by which others, or the kernel, see how far the worker is; or behind it ----
+ */
+
+static jmp_buf death;
+static bool is_working;     /* the worker has the processor, not we */
+static unsigned calls_left; /* until it dies; 0: it does not */
+
+static inline void may_die(void)
+{
+    if (is_working && calls_left > 0 && --calls_left == 0) {
+        longjmp(death, 1);
+    }
+}
+
+/* Between two moments at which it may die. */
+static inline long call(long number, long a, long b, long c, long d, long e)
+{
+    may_die();
+    long result = syscall(number, a, b, c, d, e, 0L);
+    int saved = errno;
+    may_die();
+    errno = saved;
+    return result;
+}
+
+/* These take the place of libc's. */
+ssize_t recv(int fd, void *bytes, size_t count, int flags)
+{
+    return call(SYS_recvfrom, fd, (long)bytes, (long)count, flags, 0);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    return call(SYS_sendmsg, fd, (long)message, flags, 0, 0);
+}
+
+ssize_t sendfile(int fd, int file, off_t *at, size_t count)
+{
+    return call(SYS_sendfile, fd, file, (long)at, (long)count, 0);
+}
+
+int shutdown(int fd, int how)
+{
+    return (int)call(SYS_shutdown, fd, how, 0, 0, 0);
+}
+
+/* Of the driver's descriptors a worker after an exec would know nothing. */
+int close(int fd)
+{
+    if (fd >= 0 && fd < DRIVERS_MOST && is_drivers[fd]) {
+        errno = EBADF;
+        return -1;
+    }
+    return (int)call(SYS_close, fd, 0, 0, 0, 0);
+}
+
+int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    return (int)call(SYS_epoll_ctl, epoll, operation, fd, (long)event, 0);
 }
 
 /* No port is left in TIME_WAIT by its end. */
@@ -97,6 +168,15 @@ static inline bool turn(void)
         connection_step(&f.w, events[i].data.fd);
     }
     return count > 0;
+}
+
+/* A fresh one, with a cell of its own. Whatever is open was forgotten by the dead. */
+static inline void reset_live_worker(void)
+{
+    for (int fd = FIRST_FD; fd < SLOTS; fd++) {
+        close(fd);
+    }
+    fixture_reset(&f);
 }
 
 #endif

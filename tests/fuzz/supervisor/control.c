@@ -35,6 +35,8 @@ static struct control_kept *kept;
 static int clients[CLIENTS];
 static uint64_t owed[OWED_MOST]; /* who was handed out and not answered yet, oldest first */
 static size_t owed_count;
+static bool has_spoken[CLIENTS];        /* what it sends further on this connection is nobody's business */
+static size_t right_count, heard_count; /* right requests that were sent as the first word; requests handed out */
 
 static void remove_run_dir(void)
 {
@@ -64,7 +66,7 @@ static void open_control(void)
     check(control != NULL && kept != NULL);
     control_keep_nothing(kept);
     control_keep(control, kept);
-    owed_count = 0;
+    owed_count = right_count = heard_count = 0;
 }
 
 static bool is_owed(uint64_t client)
@@ -84,7 +86,7 @@ static void hear(void)
         check((unsigned)request.verb < CONTROL_VERBS && !is_owed(request.client));
         check(request.uid == geteuid() && request.pid == getpid());
         check(control_owes(control, request.client));
-        check(owed_count < OWED_MOST);
+        check(++heard_count <= right_count && owed_count < OWED_MOST);
         owed[owed_count++] = request.client;
     }
 }
@@ -146,29 +148,48 @@ static void succeed(void)
 
 /* ---- its clients ---- */
 
-static void leave(int *client)
+static void leave(size_t client)
 {
-    if (*client >= 0) {
-        close(*client);
-        *client = -1;
+    if (clients[client] >= 0) {
+        close(clients[client]);
+        clients[client] = -1;
     }
 }
 
-static void join(int *client)
+static void join(size_t client)
 {
     struct sockaddr_un name;
     int directory_fd;
     leave(client);
     check(control_socket_name(run_dir, &name, &directory_fd) == 0 && directory_fd < 0);
-    *client = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    check(connect(*client, (const struct sockaddr *)&name, sizeof name) == 0 || errno == EAGAIN);
+    clients[client] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    has_spoken[client] = false;
+    check(connect(clients[client], (const struct sockaddr *)&name, sizeof name) == 0 || errno == EAGAIN);
 }
 
-static void ask(int client, uint32_t verb, uint32_t flags)
+static bool is_right(const void *bytes, size_t count)
+{
+    struct request_packet packet;
+    if (count != sizeof packet) {
+        return false;
+    }
+    memcpy(&packet, bytes, sizeof packet);
+    return packet.magic == PACKET_MAGIC && packet.verb < CONTROL_VERBS;
+}
+
+static void say(size_t client, const void *packet, size_t count)
+{
+    ssize_t said = send(clients[client], packet, count, MSG_NOSIGNAL);
+    if (said >= 0 && !has_spoken[client]) {
+        has_spoken[client] = true;
+        right_count += is_right(packet, count);
+    }
+}
+
+static void ask(size_t client, uint32_t verb, uint32_t flags)
 {
     const struct request_packet packet = {.magic = PACKET_MAGIC, .verb = verb, .flags = flags};
-    ssize_t ignored = send(client, &packet, sizeof packet, MSG_NOSIGNAL);
-    (void)ignored;
+    say(client, &packet, sizeof packet);
 }
 
 /* A packet of an answer: its text's bytes are 'x'. Returns false at the last one, or if there is none. */
@@ -189,21 +210,20 @@ static bool read_piece(int client, struct reply_head *head, size_t *bytes)
     return head->last == 0;
 }
 
-static void act(enum act what, int *client, struct input *input)
+static void act(enum act what, size_t client, struct input *input)
 {
     struct reply_head head;
     size_t bytes = 0;
     switch (what) {
     case ACT_ASK: {
         uint32_t verb = (uint32_t)input_number(input, 1);
-        ask(*client, verb, (uint32_t)input_number(input, 1));
+        ask(client, verb, (uint32_t)input_number(input, 1));
         break;
     }
     case ACT_SEND: {
         size_t length = (size_t)input_number(input, 1) % PACKET_BYTES_MOST;
         const uint8_t *packet = input_take(input, &length);
-        ssize_t ignored = send(*client, packet, length, MSG_NOSIGNAL);
-        (void)ignored;
+        say(client, packet, length);
         break;
     }
     case ACT_CONNECT:
@@ -213,10 +233,10 @@ static void act(enum act what, int *client, struct input *input)
         leave(client);
         break;
     case ACT_SHUT:
-        shutdown(*client, SHUT_WR);
+        shutdown(clients[client], SHUT_WR);
         break;
     case ACT_READ:
-        (void)read_piece(*client, &head, &bytes);
+        (void)read_piece(clients[client], &head, &bytes);
         break;
     case ACT_REPLY:
         reply_oldest((size_t)input_number(input, 3) % ANSWER_BYTES_MOST);
@@ -233,27 +253,26 @@ static void act(enum act what, int *client, struct input *input)
 static void ask_properly(size_t answer_bytes)
 {
     struct reply_head head = {.magic = 0};
-    int client = -1;
     size_t bytes = 0;
     while (owed_count > 0) {
         reply_oldest(0);
     }
     for (size_t i = 0; i < CLIENTS; i++) {
-        leave(&clients[i]);
+        leave(i);
     }
     hear();
     owed_count = 0;
-    join(&client);
-    ask(client, CONTROL_STATUS, CONTROL_JSON);
+    join(0);
+    ask(0, CONTROL_STATUS, CONTROL_JSON);
     hear();
     check(owed_count == 1);
     reply_oldest(answer_bytes);
     for (bool more = true; more; hear()) {
-        more = read_piece(client, &head, &bytes);
+        more = read_piece(clients[0], &head, &bytes);
     }
     check(head.magic == PACKET_MAGIC && head.last == 1 && bytes == answer_bytes);
     check(head.exit_code == (int)answer_bytes);
-    close(client);
+    leave(0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
@@ -262,12 +281,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     open_control();
     for (size_t i = 0; i < CLIENTS; i++) {
         clients[i] = -1;
-        join(&clients[i]);
+        join(i);
     }
     size_t answer_bytes = (size_t)input_number(&input, 2) % (3 * PIECE_BYTES);
     for (unsigned acts = 0; input.left > 0 && acts < ACTS_MOST; acts++) {
         uint8_t how = (uint8_t)input_number(&input, 1);
-        act((enum act)(how % ACTS), &clients[how / ACTS % CLIENTS], &input);
+        act((enum act)(how % ACTS), how / ACTS % CLIENTS, &input);
         if (how < 128) { /* else it does not get to it at once */
             hear();
         }

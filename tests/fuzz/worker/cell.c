@@ -2,8 +2,8 @@
  * nobody else. A connection that was left alone is served, what is ours stays open, and a second successor finds
  * nothing to put right.
  *
- * Input: a byte for the cause of the birth, then changes to the cell of a worker with a connection in each of the
- * usual stages, one after another; see `struct change`. */
+ * Input: a byte for the cause of the birth, one for the system call at which that successor dies, then changes to the
+ * cell of a worker with a connection in each of the usual stages, one after another; see `struct change`. */
 #include "tests/fuzz/live_worker.h"
 #include "worker/succession.h"
 
@@ -51,14 +51,6 @@ struct change {
 };
 
 static int server[CONNECTIONS], client[CONNECTIONS];
-
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-    (void)argc;
-    (void)argv;
-    open_live_worker();
-    return 0;
-}
 
 /* ---- the scene ---- */
 
@@ -154,6 +146,16 @@ static void check_ours_open(void)
     }
 }
 
+/* As cell.h says of it. */
+static void check_desk(const struct slot *slot, int32_t number)
+{
+    const struct desk_record *work = &cell_desk(&f.w.cell, number)->record[slot->current & 1];
+    check(work->head_at <= work->next_at && work->next_at <= work->fill_at && work->fill_at <= DESK_IN_BYTES);
+    check((uint64_t)work->memory_at + work->memory_bytes <= DESK_OUT_BYTES);
+    check(work->parts <= DESK_PARTS_MAX && (work->part < work->parts || work->parts == 0));
+    check(work->log_split <= work->log_bytes && work->log_bytes <= DESK_LOG_BYTES);
+}
+
 /* Every connection is counted, and no two have one desk. */
 static void check_slots(void)
 {
@@ -167,6 +169,7 @@ static void check_slots(void)
         }
         check(facts.stage < STAGES && facts.desk < SLOTS && !borrowed[facts.desk]);
         borrowed[facts.desk] = true;
+        check_desk(&f.w.cell.slots[fd], facts.desk);
     }
     check(f.w.cell.header->connections == connections);
 }
@@ -187,28 +190,42 @@ static void check_bystander_served(void)
     check(memcmp(answer, "HTTP/1.1 200 ", 13) == 0);
 }
 
+/* One life as far as READY and a little beyond. False if it died. */
+static bool adopt(enum birth_cause cause, struct succession *succession)
+{
+    fixture_succeed(&f, cause);
+    f.w.birth.signal = cause == BIRTH_CRASH ? SIGSEGV : 0;
+    if (setjmp(death) != 0) {
+        is_working = false;
+        return false;
+    }
+    is_working = true;
+    succession_adopt(&f.w, succession);
+    check_slots();
+    succession_continue(&f.w, succession);
+    turns();
+    is_working = false;
+    return true;
+}
+
 static struct succession succeed(enum birth_cause cause)
 {
     struct succession succession;
-    fixture_succeed(&f, cause);
-    f.w.birth.signal = cause == BIRTH_CRASH ? SIGSEGV : 0;
-    succession_adopt(&f.w, &succession);
-    check_slots();
-    succession_continue(&f.w, &succession);
-    turns();
+    while (!adopt(cause, &succession)) {
+        cause = BIRTH_KILLED;
+    }
     check_slots();
     check_ours_open();
     check_bystander_served();
     return succession;
 }
 
-/* Whatever is still open was forgotten by nobody but us. */
 static void close_all(void)
 {
     for (size_t i = 0; i < CONNECTIONS; i++) {
         close(client[i]);
     }
-    fixture_reset(&f);
+    reset_live_worker();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
@@ -216,13 +233,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     static const enum birth_cause causes[] = {BIRTH_KILLED, BIRTH_CRASH, BIRTH_HANG, BIRTH_RELOAD, BIRTH_UPGRADE};
     struct input input = {bytes, count};
     enum birth_cause cause = causes[input_number(&input, 1) % (sizeof causes / sizeof causes[0])];
+    unsigned fate = (unsigned)input_number(&input, 1);
+    (void)open_live_worker();
     play();
     while (input.left > 0) {
         struct change change;
         change_take(&input, &change);
         apply(&change);
     }
+    calls_left = fate;
     (void)succeed(cause);
+    calls_left = 0;
     check(succeed(BIRTH_KILLED).dropped == 0);
     close_all();
     return 0;

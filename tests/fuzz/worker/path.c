@@ -2,7 +2,9 @@
  *
  * Input: a byte, whose lowest bit is the setting dot_files, then the path of a request target. */
 #include "worker/path.h"
+
 #include "tests/fuzz/target.h"
+#include <ctype.h>
 
 static bool is_name(struct text segment, bool dot_files)
 {
@@ -68,6 +70,58 @@ static void check_join(const struct path *path)
     check(path_join((struct text){"", 0}, path->name, joined) && strcmp(joined, path->name) == 0);
 }
 
+/* ---- a second, slow way to the same name: decode it all, then take it apart ---- */
+
+struct slow {
+    unsigned char octets[4 * PATH_BYTES_MAX];
+    size_t count;
+    bool has_slash; /* one that was encoded */
+};
+
+static bool decode_slowly(struct text encoded, struct slow *slow)
+{
+    slow->count = 0;
+    slow->has_slash = false;
+    for (size_t i = 0; i < encoded.bytes; i++) {
+        unsigned octet = (unsigned char)encoded.at[i];
+        char hex[3] = "";
+        if (octet == '%') {
+            memcpy(hex, encoded.at + i + 1, encoded.bytes - i - 1 < 2 ? encoded.bytes - i - 1 : 2);
+            if (!isxdigit((unsigned char)hex[0]) || !isxdigit((unsigned char)hex[1])) {
+                return false;
+            }
+            octet = (unsigned)strtoul(hex, NULL, 16);
+            slow->has_slash = slow->has_slash || octet == '/';
+            i += 2;
+        }
+        slow->octets[slow->count++] = (unsigned char)octet;
+    }
+    return memchr(slow->octets, '\0', slow->count) == NULL;
+}
+
+/* True if the segments of PATH, one by one, never go above the root. */
+static bool stays_below(char *path)
+{
+    int depth = 0;
+    for (char *rest = path, *segment; depth >= 0 && (segment = strsep(&rest, "/")) != NULL;) {
+        bool is_name = segment[0] != '\0' && strcmp(segment, ".") != 0;
+        depth += strcmp(segment, "..") == 0 ? -1 : is_name;
+    }
+    return depth >= 0;
+}
+
+/* What was taken could be taken; what has no fault and hides nothing was taken. */
+static void check_verdict(struct text encoded, enum path_verdict verdict)
+{
+    static struct slow slow;
+    bool is_decoded = decode_slowly(encoded, &slow);
+    slow.octets[slow.count] = '\0';
+    bool is_good =
+        is_decoded && slow.count > 0 && slow.octets[0] == '/' && !slow.has_slash && stays_below((char *)slow.octets);
+    check(is_good || verdict != PATH_GOOD);
+    check(!is_good || verdict != PATH_MALFORMED);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
     static struct path path, shown;
@@ -85,8 +139,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         /* What is not hidden has the same name where nothing is. */
         check(path_decode(encoded, true, &shown) == PATH_GOOD && strcmp(shown.name, path.name) == 0);
     }
-    if (encoded.bytes == 0 || encoded.at[0] != '/') {
-        check(verdict == PATH_MALFORMED);
+    if (encoded.bytes < PATH_BYTES_MAX) {
+        check_verdict(encoded, verdict);
     }
     free(copy);
     return 0;
