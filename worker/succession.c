@@ -208,6 +208,11 @@ static bool adopt_slot(struct worker *w, int fd, struct succession *succession)
     if (!connection_load(w, fd, &c)) {
         return false;
     }
+    if (c.desk == NULL || c.at.stage == STAGE_CLOSING) {
+        /* It needs none any more, and the one that it speaks of may be another's. */
+        c.desk = NULL;
+        c.at.desk = -1;
+    }
     if (c.desk != NULL && !desks_claim(&w->desks, c.at.desk)) {
         c.desk = NULL;
         connection_end(w, &c, END_SICK);

@@ -490,6 +490,32 @@ static void an_idle_slot_that_claims_a_desk_does_not_take_it_from_its_owner(void
     close(client[1]);
 }
 
+/* Its successor claimed the desk first, for a connection that it was to close at once, and dropped the owner. */
+static void a_slot_being_closed_does_not_take_a_desk_from_its_owner(void **state)
+{
+    struct fixture *f = *state;
+    int server[2];
+    int client[2];
+    for (int i = 0; i < 2; i++) {
+        client[i] = fixture_connect(&server[i]);
+        fixture_begin(f, server[i]);
+    }
+    say(client[1], "GET /hello.txt HT");
+    for (int i = 0; i < 3; i++) {
+        fixture_turn(f);
+    }
+    struct slot *sick = &f->w.cell.slots[server[0]];
+    sick->record[sick->current & 1].desk = fixture_facts(f, server[1]).desk;
+    sick->record[sick->current & 1].stage = STAGE_CLOSING;
+    assert_true(server[0] < server[1]);
+    adopt_and_continue(f, BIRTH_KILLED);
+    assert_int_equal(fixture_facts(f, server[0]).stage, STAGE_FREE);
+    say(client[1], "TP/1.1\r\nHost: x\r\n\r\n");
+    expect_hello(f, client[1]);
+    close(client[0]);
+    close(client[1]);
+}
+
 static void clear(struct fixture *f, int fd)
 {
     f->w.cell.slots[fd].record[0] = f->w.cell.slots[fd].record[1] = (struct slot_record){.desk = -1};
@@ -701,6 +727,7 @@ int main(void)
         TEST(a_descriptor_of_our_own_is_never_closed_for_a_slot),
         TEST(a_top_that_is_too_low_costs_nobody_anything),
         TEST(an_idle_slot_that_claims_a_desk_does_not_take_it_from_its_owner),
+        TEST(a_slot_being_closed_does_not_take_a_desk_from_its_owner),
         TEST(a_slot_that_bears_a_listeners_number_does_not_shut_it_down),
         TEST(a_slot_that_bears_a_response_files_number_does_not_close_it),
         TEST(our_own_channels_are_no_givers),
