@@ -20,16 +20,23 @@ enum { FILE_BYTES_MAX = 1 << 20, PATIENCE_S = 60 };
 #pragma weak LLVMFuzzerInitialize
 void __sanitizer_set_report_fd(void *fd);
 #pragma weak __sanitizer_set_report_fd
+void __sanitizer_set_death_callback(void (*callback)(void));
+#pragma weak __sanitizer_set_death_callback
 
 static char present[4096]; /* the path of the file being given */
 static int words_fd;       /* standard error as it was */
 
-static void name_file(int number)
+static void name_file(void)
 {
-    (void)number;
     ssize_t ignored = write(words_fd, present, strlen(present));
-    ignored = write(words_fd, ": crashed\n", 10);
+    ignored = write(words_fd, ": crashed, or took too long\n", 28);
     (void)ignored;
+}
+
+static void on_signal(int number)
+{
+    name_file();
+    raise(number); /* what is left of it is fatal */
 }
 
 /* Targets warn of what their inputs have done, on standard error; what is said of a crash goes to where that was. */
@@ -48,13 +55,15 @@ static void silence_warnings(void)
 
 static void listen_for_crashes(void)
 {
-    static const int deadly[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM};
-    struct sigaction action = {.sa_handler = name_file, .sa_flags = SA_RESETHAND};
-    for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++) {
-        /* The sanitizers have handlers of their own; that of SIGABRT they leave to us. */
-        if (__sanitizer_set_report_fd == NULL || deadly[i] == SIGABRT) {
-            sigaction(deadly[i], &action, NULL);
-        }
+    static const int deadly[] = {SIGABRT, SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
+    /* The sanitizers have handlers of their own but for the first two. */
+    size_t count = __sanitizer_set_death_callback ? 2 : sizeof deadly / sizeof deadly[0];
+    for (size_t i = 0; i < count; i++) {
+        sigaction(deadly[i], &action, NULL);
+    }
+    if (__sanitizer_set_death_callback) {
+        __sanitizer_set_death_callback(name_file);
     }
 }
 
