@@ -281,14 +281,17 @@ static uint32_t highest_generation(const struct ledger *ledger)
     return good > ledger->present.generation ? good : ledger->present.generation;
 }
 
-/* A number that no edition was given: a few billions of reloads would be another reason for it. */
+/* A number that no edition was given: a few billions of reloads would be another reason for it. Numbers that leave no
+ * room for the next ones are none either: behind the highest comes 0. */
 static void mend_generations(struct mending *m, struct ledger *ledger)
 {
     enum { STEP_MOST = 1 << 20 };
-    struct ledger_edition *present = &ledger->present;
-    bool far = ledger->good.generation != 0 && present->generation > ledger->good.generation + STEP_MOST;
-    mend_number(m, &present->generation, present->generation != 0 && !far, ledger->good.generation + 1,
-                "present.generation");
+    static const uint32_t most = UINT32_MAX - 4 * STEP_MOST;
+    struct ledger_edition *present = &ledger->present, *good = &ledger->good;
+    mend_number(m, &good->generation, good->generation <= most, 0, "good.generation");
+    bool far =
+        present->generation > most || (good->generation != 0 && present->generation > good->generation + STEP_MOST);
+    mend_number(m, &present->generation, present->generation != 0 && !far, good->generation + 1, "present.generation");
     uint32_t highest = highest_generation(ledger);
     bool can_be = ledger->generation >= highest && ledger->generation - highest <= STEP_MOST;
     mend_number(m, &ledger->generation, can_be, highest, "generation");

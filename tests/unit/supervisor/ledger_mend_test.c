@@ -124,6 +124,24 @@ static void counts_are_counted_anew(void **state)
     unmake_ledger(ledger, fd);
 }
 
+/* 0 is no generation, and comes behind the highest number. */
+static void generations_never_run_out(void **state)
+{
+    int fd;
+    struct ledger *ledger = make_ledger(&fd);
+    (void)state;
+    ledger->good.generation = UINT32_MAX;
+    ledger->present.generation = 0;
+    mend_ledger(ledger);
+    assert_int_equal(ledger->good.generation, 0);
+    assert_int_equal(ledger->present.generation, 1);
+    ledger->present.generation = ledger->generation = UINT32_MAX;
+    mend_ledger(ledger);
+    assert_int_equal(ledger->present.generation, 1);
+    assert_int_equal(ledger->generation, 1);
+    unmake_ledger(ledger, fd);
+}
+
 static void a_roll_to_nowhere_is_none(void **state)
 {
     int fd;
@@ -187,6 +205,7 @@ int main(void)
         cmocka_unit_test(whatever_is_scribbled_over_it_stays_within_its_bounds),
         cmocka_unit_test(a_state_that_contradicts_a_serving_worker_is_serving),
         cmocka_unit_test(counts_are_counted_anew),
+        cmocka_unit_test(generations_never_run_out),
         cmocka_unit_test(a_roll_to_nowhere_is_none),
         cmocka_unit_test(a_descriptor_that_is_something_else_is_dropped_and_stays_open),
         cmocka_unit_test(a_descriptor_in_two_places_is_neithers),
