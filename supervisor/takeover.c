@@ -215,6 +215,7 @@ static void miss_the_dead(struct supervisor *s, struct worker *w)
     } else if (is_on_its_way(w) && w->next_control_fd < 0 && !reap_is_ours(w->pid)) {
         deaths_worker(s, w, SIGKILL); /* the same of one on its way, or it was never forked */
     }
+    tend_end_if_alone(s, w); /* the same of the last one of a worker that is gone for good */
 }
 
 static bool watch_orphans(struct supervisor *s)

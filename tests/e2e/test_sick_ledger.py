@@ -153,6 +153,26 @@ def test_two_workers_of_which_one_has_the_others_channels_are_succeeded(healthy,
     assert healthy.status()["lost_connections"] == 0
 
 
+def test_an_end_that_was_noted_and_not_followed_up_holds_no_stop_up(loaded_server, layout):
+    """Seen once of some hundred stops: the supervisor died between the note that the last of a worker's processes is
+    gone and what follows from it. Nobody told its successor of that death again, and `stop` waited for ever."""
+    server = loaded_server(workers=2)
+    former = server.supervisor_pid()
+    worker, keeper = processes(server)[1]
+    os.kill(former, signal.SIGSTOP)
+    harness.wait_until(lambda: harness.proc_status(former)["State"][0] == "T", "it goes on")
+    with Ledger(former, layout) as ledger:
+        for pid in (worker, keeper):
+            os.kill(pid, signal.SIGKILL)
+            harness.wait_until(lambda pid=pid: harness.proc_status(pid)["State"][0] == "Z", "it lives")
+        ending = 10  # WORKER_ENDING of supervisor/workers.h
+        for name, value in {"state": ending, "pid": 0, "keeper_pid": 0, "control_fd": -1, "keeper_fd": -1}.items():
+            ledger.write(W % 1 + name, value)
+    os.kill(former, signal.SIGKILL)
+    harness.wait_until(lambda: is_in_office(server, former), server.log)
+    assert server.verb("stop").returncode == 0, server.log()
+
+
 def test_random_scribbles_over_what_is_in_use(healthy, layout):
     """Clients may be cut here: who is served by two workers that lost all their channels is. Nobody else is harmed, and
     the service goes on."""
