@@ -9,14 +9,14 @@ pytestmark = pytest.mark.skipif(harness.SANITIZED, reason="the sanitizers have a
 CRASHES = ("can't happen", "SIGSEGV", "SIGABRT", "SIGBUS", "are lost")
 
 
-@pytest.fixture
-def served(make_faulty_server):
-    """A server of one worker, under the judge, which is content in the end."""
+@pytest.fixture(params=[{"pipeline": 1}], ids=[""])
+def served(request, make_faulty_server):
+    """A server of one worker, under the judge, which is content in the end. The parameter: who asks all the time."""
     server = make_faulty_server(workers=1)
     harness.fill_corpus(server.root, 1 << 20)
     server.write_config(access_log=str(server.access_log))
     server.start()
-    with harness.Judge(server.address, server.root, idle=16, slow=2, pipeline=1):
+    with harness.Judge(server.address, server.root, idle=16, slow=2, **request.param):
         yield server
         server.faults.lift_all()
     for words in CRASHES:
@@ -49,6 +49,8 @@ def test_a_keeper_that_cannot_start_a_successor_tries_until_it_can(served, call,
 
 # ---- the successor ----
 
+# Nobody asks meanwhile: a call that fails while a worker answers may cost that answer.
+@pytest.mark.parametrize("served", [{}], indirect=True, ids=[""])
 @pytest.mark.parametrize("call", ["malloc", "calloc", "realloc", "mmap", "open", "epoll_ctl", "pread", "clone"])
 def test_a_successor_that_cannot_be_born_is_followed_by_one_that_can(served, call):
     for first in (1, 2, 5, 60):
