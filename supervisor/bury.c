@@ -87,7 +87,7 @@ void bury(struct supervisor *s, struct worker *w, const struct succession_death 
 
 void bury_call_name(const struct worker_death *death, char *name, size_t bytes)
 {
-    char *found = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)death->refused_call - 1);
+    char *found = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)(death->refused_call - 1));
     if (found != NULL) {
         snprintf(name, bytes, "%s", found);
     } else {

@@ -15,12 +15,15 @@ void html_free(struct html *html)
 /* Room for BYTES more; NULL if there is no memory, and then never again. */
 static char *make_room(struct html *html, size_t bytes)
 {
-    size_t room = (html->used + bytes) * 2;
     if (!html->failed && html->room - html->used < bytes) {
+        size_t room = (html->used + bytes) * 2;
         char *larger = realloc(html->at, room);
-        html->failed = larger == NULL;
-        html->at = larger != NULL ? larger : html->at;
-        html->room = larger != NULL ? room : html->room;
+        if (larger == NULL) {
+            html->failed = true;
+            return NULL;
+        }
+        html->at = larger;
+        html->room = room;
     }
     return html->failed ? NULL : html->at + html->used;
 }

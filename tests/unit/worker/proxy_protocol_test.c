@@ -129,7 +129,7 @@ static size_t binary(uint8_t *bytes, uint8_t command, uint8_t family, size_t len
 static void binary_headers_say_who_it_is(void **state)
 {
     (void)state;
-    uint8_t bytes[PROXY_HEADER_MOST];
+    uint8_t bytes[PROXY_HEADER_MOST] = {0};
     assert_whole(bytes, binary(bytes, 0x21, 0x11, 12, "\x01\x02\x03\x04"), "1.2.3.4");
     assert_whole(bytes, binary(bytes, 0x21, 0x21, 36, "\x20\x01\x0d\xb8"), "2001:db8::");
     assert_whole(bytes, binary(bytes, 0x21, 0x31, 216, "/run/x"), NULL);
@@ -142,7 +142,7 @@ static void binary_headers_say_who_it_is(void **state)
 static void binary_headers_that_are_not_ours_are_refused(void **state)
 {
     (void)state;
-    uint8_t bytes[PROXY_HEADER_MOST + 16];
+    uint8_t bytes[PROXY_HEADER_MOST + 16] = {0};
     assert_refused(bytes, binary(bytes, 0x11, 0x11, 12, ""));
     assert_refused(bytes, binary(bytes, 0x22, 0x11, 12, ""));
     assert_refused(bytes, binary(bytes, 0x21, 0x12, 12, ""));
