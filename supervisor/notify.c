@@ -14,7 +14,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { STATE_BYTES = 1024 };
+enum { STATE_BYTES = 1024, RETRY_MS = 20 };
+
+/* What the manager had no room for when it was to be told; empty: nothing. The newest of each stands for those before.
+ */
+static struct {
+    char life[STATE_BYTES]; /* READY=1, RELOADING=1 or STOPPING=1 */
+    char status[STATE_BYTES];
+} unsaid;
 
 /* $NOTIFY_SOCKET as an address, '@' being the NUL of the abstract ones. Returns its length, 0: there is none. */
 static socklen_t socket_name(struct sockaddr_un *name)
@@ -59,7 +66,11 @@ static bool tell_with(const char *state, int fd, unsigned patience_ms)
     const struct timeval patience = {.tv_sec = patience_ms / 1000, .tv_usec = patience_ms % 1000 * 1000};
     socklen_t length = socket_name(&name);
     int flags = SOCK_DGRAM | SOCK_CLOEXEC | (patience_ms == 0 ? SOCK_NONBLOCK : 0);
-    int socket_fd = length > 0 ? socket(AF_UNIX, flags, 0) : -1;
+    if (length == 0) {
+        errno = ENOTCONN;
+        return false;
+    }
+    int socket_fd = socket(AF_UNIX, flags, 0);
     if (socket_fd < 0) {
         return false;
     }
@@ -75,6 +86,28 @@ static bool tell_with(const char *state, int fd, unsigned patience_ms)
 static void tell(const char *state)
 {
     (void)tell_with(state, -1, 0);
+}
+
+static bool tell_unsaid(char state[static STATE_BYTES])
+{
+    if (state[0] != '\0' && !tell_with(state, -1, 0) && errno == EAGAIN) {
+        return false;
+    }
+    state[0] = '\0';
+    return true;
+}
+
+uint64_t notify_turn(void)
+{
+    bool told = tell_unsaid(unsaid.life) && tell_unsaid(unsaid.status);
+    return told ? UINT64_MAX : clock_now().ms + RETRY_MS;
+}
+
+/* Tell STATE, now or in a later turn: a manager that waits for READY=1 and never hears it waits for ever. */
+static void tell_in_the_end(const char *state, char kept[static STATE_BYTES])
+{
+    snprintf(kept, STATE_BYTES, "%s", state);
+    (void)notify_turn();
 }
 
 /* One variable a line is the protocol, so a line end in TEXT would start another variable. Those at the end go. */
@@ -96,19 +129,21 @@ void notify_ready(pid_t main_pid, const char *status)
     flatten(flat);
     char state[STATE_BYTES];
     snprintf(state, sizeof state, "READY=1\nMAINPID=%d\nSTATUS=%s", (int)main_pid, flat);
-    tell(state);
+    unsaid.status[0] = '\0';
+    tell_in_the_end(state, unsaid.life);
 }
 
 void notify_reloading(void)
 {
     char state[STATE_BYTES];
     snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now_us());
-    tell(state);
+    tell_in_the_end(state, unsaid.life);
 }
 
 void notify_stopping(void)
 {
-    tell("STOPPING=1\nSTATUS=stopping");
+    unsaid.status[0] = '\0';
+    tell_in_the_end("STOPPING=1\nSTATUS=stopping", unsaid.life);
 }
 
 void notify_status(const char *format, ...)
@@ -121,7 +156,7 @@ void notify_status(const char *format, ...)
     flatten(text);
     char state[STATE_BYTES];
     snprintf(state, sizeof state, "STATUS=%s", text);
-    tell(state);
+    tell_in_the_end(state, unsaid.status);
 }
 
 /* A variable of the environment that is a number and nothing else; 0: it is not there, or is no number. */

@@ -22,6 +22,11 @@ void notify_stopping(void);
 /* STATUS=, one line; control characters become spaces. */
 void notify_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* All of the above are told in the end: what the manager had no room for (it reads one datagram at a time, and its
+ * socket takes net.unix.max_dgram_qlen of them) is told here, in order; of several that wait, the newest. Returns when
+ * to call again, on clock.h's clock in ms; UINT64_MAX: there is nothing left to tell. */
+uint64_t notify_turn(void);
+
 /* How long the manager waits for WATCHDOG=1 before it acts (WATCHDOG_USEC); 0: it waits for none, or for that of
  * another process (WATCHDOG_PID). */
 uint64_t notify_watchdog_interval_ms(void);

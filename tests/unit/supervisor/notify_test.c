@@ -87,6 +87,54 @@ static void without_a_manager_nothing_happens(void **state)
     (void)state;
 }
 
+/* Tell until there is no room. */
+static void fill(void)
+{
+    for (int i = 0; i < 10000; i++) {
+        notify_watchdog();
+    }
+}
+
+/* Everything but what filled it. */
+static const char *heard_next(int fd)
+{
+    const char *text = heard(fd);
+    while (strcmp(text, "WATCHDOG=1") == 0) {
+        text = heard(fd);
+    }
+    return text;
+}
+
+static void what_there_was_no_room_for_is_told_in_the_end(void **state)
+{
+    char name[64];
+    snprintf(name, sizeof name, "@perdure-notify-full-%d", (int)getpid());
+    int fd = listen_on(name);
+    fill();
+    notify_reloading();
+    notify_status("rolling");
+    notify_ready(4711, "reloaded");
+    notify_status("two workers");
+    assert_true(notify_turn() != UINT64_MAX);
+    assert_string_equal(heard_next(fd), "");
+    assert_true(notify_turn() == UINT64_MAX);
+    assert_string_equal(heard(fd), "READY=1\nMAINPID=4711\nSTATUS=reloaded");
+    assert_string_equal(heard(fd), "STATUS=two workers");
+    assert_true(notify_turn() == UINT64_MAX);
+    assert_string_equal(heard(fd), "");
+
+    fill();
+    notify_status("old");
+    notify_stopping();
+    close(fd);
+    assert_true(notify_turn() == UINT64_MAX); /* nobody is there any more */
+    unsetenv("NOTIFY_SOCKET");
+    fill();
+    notify_stopping();
+    assert_true(notify_turn() == UINT64_MAX);
+    (void)state;
+}
+
 /* Sets both, NULL: unsets it; returns the interval then. */
 static uint64_t interval_with(const char *usec, const char *pid)
 {
@@ -125,6 +173,7 @@ int main(void)
         cmocka_unit_test(over_a_path),
         cmocka_unit_test(over_an_abstract_name),
         cmocka_unit_test(without_a_manager_nothing_happens),
+        cmocka_unit_test(what_there_was_no_room_for_is_told_in_the_end),
         cmocka_unit_test(the_watchdog_is_fed_only_by_whom_it_waits_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
