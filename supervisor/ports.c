@@ -292,10 +292,19 @@ static void count_time_wait(struct ports *ports, const struct listeners *listene
 
 /* ---- both ---- */
 
+static bool are_the_same(const struct listeners *some, const struct listeners *others)
+{
+    bool same = some->count == others->count;
+    for (uint32_t i = 0; same && i < some->count; i++) {
+        same = some->all[i].cookie == others->all[i].cookie;
+    }
+    return same;
+}
+
 static bool is_fresh(const struct ports *ports, const struct listeners *listeners, struct instant now)
 {
     return ports->counted_ms != 0 && now.ms < ports->counted_ms + COUNT_EVERY_MS &&
-           memcmp(&ports->counted, listeners, sizeof *listeners) == 0;
+           are_the_same(&ports->counted, listeners);
 }
 
 void ports_look(struct ports *ports, const struct listeners *listeners, struct instant now)

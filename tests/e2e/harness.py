@@ -315,6 +315,12 @@ class Server:
                 sums[cause] = sums.get(cause, 0) + count
         return sums
 
+    def deaths(self):
+        """Workers that were succeeded after a kill or a crash. How many of which is not for a test to say that others run
+        beside: while the OOM killer takes somebody anywhere on the machine, a kill -9 looks like its doing."""
+        successions = self.successions()
+        return successions["kill"] + successions["crash"]
+
     def requests_counted(self):
         return sum(worker["requests"] for worker in self.workers())
 

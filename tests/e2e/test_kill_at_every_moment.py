@@ -83,7 +83,7 @@ def test_a_head_survives_a_kill_at_each_of_its_bytes(loaded_server):
             server.wait_succeeded(0, server.kill_worker(0))  # perhaps before it read that byte, perhaps after
         assert client.read().body == (server.root / "999.bin").read_bytes()
         assert client.is_quiet()
-    assert server.successions()["kill"] == len(request)
+    assert server.deaths() == len(request)
 
 
 def test_pipelined_series_are_answered_whole_and_in_order(loaded_server):

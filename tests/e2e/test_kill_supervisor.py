@@ -271,10 +271,16 @@ def test_a_request_that_hangs_its_worker_gets_500(orphaned):
 
 
 def test_a_kill_is_told_as_one(orphaned):
-    orphaned.wait_succeeded(0, orphaned.kill_worker(0))
-    assert orphaned.successions()["kill"] == 1 and orphaned.successions()["crash"] == 0
+    """Twice at most it is not: the OOM killer takes workers of other tests, and who dies just then may be its, too."""
+    for kills in range(1, 4):
+        orphaned.wait_succeeded(0, orphaned.kill_worker(0))
+        assert orphaned.deaths() == kills
+        death = orphaned.workers()[0]["last_death"]
+        assert death["signal"] == signal.SIGKILL
+        if not death["oom"]:
+            break
+    assert not death["oom"] and orphaned.successions()["kill"] == 1
     assert "succeeded after kill -9" in orphaned.log()
-    assert orphaned.workers()[0]["last_death"]["signal"] == signal.SIGKILL
 
 
 def test_an_oom_kill_is_a_crash(cgroup):  # noqa: F811  (the fixture)

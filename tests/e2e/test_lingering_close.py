@@ -46,7 +46,7 @@ def test_nor_when_workers_are_killed_meanwhile(site):
             client.send(bytes(2 * MIB))
         read_refusal(client)
     worker = server.workers()[0]
-    assert worker["successions"]["kill"] == 5 and worker["dropped"] == 0
+    assert server.deaths() == 5 and worker["dropped"] == 0
 
 
 def send_what_goes(client, most):

@@ -64,7 +64,7 @@ def test_no_word_of_the_header_costs_a_connection_or_a_successor(loaded_server, 
             scribble_and_kill(server, [(at, value)])
             assert kept.get(CORPUS).status == 200
             assert server.get(CORPUS).status == 200
-    assert server.successions()["kill"] == 3, "a successor died of it"
+    assert server.deaths() == 3, "a successor died of it"
 
 
 def test_a_worker_that_scribbles_over_its_heartbeat_and_hangs_is_noticed(loaded_server, layout):
