@@ -34,6 +34,7 @@ def test_it_gets_500_and_an_idle_neighbour_notices_nothing(targets, target, deat
         assert answer.status == 500
         assert answer["connection"] == "close"
         assert neighbour.get("/").body == b"still here"
+    targets.wait_serving()
     assert targets.successions()["crash"] == 2
     log = targets.log()
     assert f"GET /.test/{target} HTTP/1.1, from 127." in log
@@ -44,6 +45,7 @@ def test_it_gets_500_and_an_idle_neighbour_notices_nothing(targets, target, deat
 def test_a_request_that_hangs_its_worker_gets_500_too(targets):
     assert targets.get("/.test/hang").status == 500
     assert targets.get("/").body == b"still here"
+    targets.wait_serving()
     assert targets.successions()["hang"] == 2
     assert re.search(r'from 127\.\S+: "GET /.test/hang HTTP/1.1" was in hand when a worker hung, twice: '
                      r'answered with 500', targets.log())
@@ -65,6 +67,7 @@ def test_a_death_from_outside_blames_no_request(targets):
             targets.wait_serving()
         assert "twice" not in targets.log()
         assert client.read().status == 500  # after two hangs of its own
+    targets.wait_serving()
     assert targets.log().count("hung: no turn") == 2
 
 
@@ -83,6 +86,7 @@ def test_both_logs_keep_its_first_line_its_client_and_how_it_ended(targets):
         assert client.read().status == 500
     assert re.match(re.escape(targets.host) + r' - - \[[^]]+\] "GET /.test/segv HTTP/1.1" 500 \d+ "-" "-"$',
                     logged(targets))
+    targets.wait_serving()  # the successor answers, and then its supervisor says that it is there
     log = targets.log()
     assert re.search(f'from {targets.host}: "GET /.test/segv HTTP/1.1" was in hand when a worker crashed '
                      r'\(SIGSEGV\), twice: answered with 500', log)
