@@ -88,6 +88,7 @@ def test_after_kill_9_of_everything_the_next_start_works(make_server):
     server = make_server().start()
     supervisor = server.status()["supervisor"]
     pids = [supervisor["pid"]] + [w[key] for w in server.workers() for key in ("pid", "keeper_pid")]
+    os.kill(pids[0], signal.SIGSTOP)  # it would make another keeper
     for pid in [supervisor["keeper_pid"]] + pids:  # the keeper first: it would start another supervisor
         os.kill(pid, signal.SIGKILL)
     harness.wait_until(lambda: not any(harness.is_alive(pid) for pid in pids), "they live on")
