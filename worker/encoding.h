@@ -5,6 +5,9 @@
 #include "worker/file_cache.h"
 #include "worker/text.h"
 
+/* All that may be available. */
+enum { VARIANTS_ENCODED = 1 << VARIANT_BR | 1 << VARIANT_ZSTD | 1 << VARIANT_GZIP };
+
 /* The best of the siblings in AVAILABLE (bit 1 << variant) by the weights in ACCEPT, the Accept-Encoding field; among
  * equals br before zstd before gzip. VARIANT_IDENTITY if there is none, if the field is absent, or if it gives identity
  * by name a greater weight. Nothing acceptable at all is also VARIANT_IDENTITY: RFC 9110 leaves a 406 to our taste, and

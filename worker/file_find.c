@@ -1,8 +1,7 @@
 /* file_find.c — see file_find.h.
  *
- * What is stale is looked at again: opened, and compared. If nothing changed the old entry goes on, with its descriptor
- * and its bytes in memory; else a new one takes its place, and whoever is sending from the old one goes on with that.
- */
+ * What is stale is looked at again, and compared. If nothing changed the old entry goes on, with its descriptor and its
+ * bytes in memory; else a new one takes its place, and whoever is sending from the old one goes on with that. */
 #include "worker/file_find.h"
 
 #include "supervisor/inherit/check.h"
@@ -18,12 +17,14 @@
 /* How many other files may have to leave memory for one that comes in. */
 enum { MEMORY_EVICTIONS_MAX = 16 };
 
+/* For how long a glance may do instead of opening a file below its root. */
+enum { GLANCES_MS = 10000 };
+
 /* What the file system says about a key. */
 struct look {
     enum file_kind kind;
     int fd; /* of FILE_REGULAR; else -1 */
     struct file_facts facts;
-    unsigned siblings;
 };
 
 uint64_t file_find_now_ms(void)
@@ -62,45 +63,88 @@ static bool facts_are(const struct file_facts *a, const struct file_facts *b)
 
 /* ---- looking ---- */
 
-/* Which compressed siblings of NAME may be served: regular files, no older than the original. Whole seconds are
- * compared, since some compressors copy the time to the sibling without its fraction. */
-static unsigned siblings_look(int root, const char *name, const struct file_facts *original)
+/* The name of KEY in the file system. False if it is too long to be there. */
+static bool name_of(const struct file_key *key, char name[PATH_BYTES_MAX])
 {
-    char sibling[PATH_BYTES_MAX];
-    size_t bytes = strlen(name);
-    unsigned found = 0;
-    if (bytes + sizeof ".zst" > sizeof sibling) {
-        return 0;
+    const char *suffix = encoding_suffix(key->variant);
+    if (key->path.bytes + strlen(suffix) >= PATH_BYTES_MAX) {
+        return false;
     }
-    memcpy(sibling, name, bytes);
-    for (enum file_variant v = VARIANT_BR; v <= VARIANT_GZIP; v++) {
-        struct stat facts;
-        const char *suffix = encoding_suffix(v);
-        memcpy(sibling + bytes, suffix, strlen(suffix) + 1);
-        if (file_look(root, sibling, &facts) == FILE_REGULAR && facts.st_mtim.tv_sec >= original->modified.tv_sec) {
-            found |= 1u << v;
-        }
-    }
-    return found;
+    memcpy(name, key->path.at, key->path.bytes);
+    memcpy(name + key->path.bytes, suffix, strlen(suffix) + 1);
+    return true;
 }
 
 static struct look look_at(const struct site *site, const struct file_key *key)
 {
     struct look look = {.kind = FILE_ABSENT, .fd = -1};
-    const char *suffix = encoding_suffix(key->variant);
     char name[PATH_BYTES_MAX];
-    if (key->path.bytes + strlen(suffix) >= sizeof name) {
+    if (!name_of(key, name)) {
         return look;
     }
-    memcpy(name, key->path.at, key->path.bytes);
-    memcpy(name + key->path.bytes, suffix, strlen(suffix) + 1);
     struct stat facts;
     look.kind = file_open(site->root, name, &look.fd, &facts);
     if (look.kind == FILE_REGULAR) {
         look.facts = facts_from(&facts);
-        look.siblings = key->variant == VARIANT_IDENTITY ? siblings_look(site->root, name, &look.facts) : 0;
     }
     return look;
+}
+
+/* Is what ENTRY was made of still there, unchanged? True only if that is certain without opening it.
+ *
+ * Who was let in below the root, and may pass through every directory today, and leads to the same state of the same
+ * file, would find the same bytes there. A change of the file's own mode or owner changes its facts. What a glance does
+ * not see is that a directory on the way was moved out of the root and a symbolic link to it left in its place: bytes
+ * that were public a moment ago. So it is good for a while only. */
+static bool is_there_still(const struct responder *responder, const struct file_entry *entry,
+                           const struct file_key *key, uint64_t now_ms)
+{
+    char name[PATH_BYTES_MAX];
+    struct stat stat;
+    if (entry->kind != FILE_REGULAR || now_ms >= entry->opened_ms + GLANCES_MS || !name_of(key, name) ||
+        !file_glance(responder->sites[key->site].root, name, &stat)) {
+        return false;
+    }
+    struct file_facts facts = facts_from(&stat);
+    return S_ISREG(stat.st_mode) && facts_are(&facts, &entry->facts);
+}
+
+/* ---- compressed siblings ---- */
+
+/* Is there one under NAME? A regular file, no older than ORIGINAL. Whole seconds are compared, since some compressors
+ * copy the time to the sibling without its fraction. */
+static bool is_sibling(int root, const char *name, const struct file_facts *original)
+{
+    struct stat facts;
+    return file_glance(root, name, &facts) && file_look(root, name, &facts) == FILE_REGULAR &&
+           facts.st_mtim.tv_sec >= original->modified.tv_sec;
+}
+
+/* Which of them may be served instead of ENTRY, found under KEY. */
+static unsigned siblings_look(int root, struct file_key key, const struct file_entry *entry)
+{
+    char name[PATH_BYTES_MAX];
+    unsigned found = 0;
+    for (key.variant = VARIANT_BR; key.variant <= VARIANT_GZIP; key.variant++) {
+        if (name_of(&key, name) && is_sibling(root, name, &entry->facts)) {
+            found |= 1u << key.variant;
+        }
+    }
+    return found;
+}
+
+/* Siblings are looked for on behalf of who would take one, and of nobody else: three calls that fail, for most files.
+ *
+ * Until then the file's answers do not say Vary. That is right for a cache between: such an answer is the file as it
+ * is, and may be given to everybody, whatever they accept (RFC 9110 section 12.5.5: Vary says that another request may
+ * have another answer, and SHOULD be sent where the origin wants it to be chosen by). What is encoded always says it.
+ */
+static bool siblings_are_due(const struct responder *responder, const struct file_entry *entry, struct text accept,
+                             uint64_t now_ms)
+{
+    bool is_known = entry->siblings_ms != 0 && now_ms < entry->siblings_ms + responder->settings->file_cache_valid_ms;
+    return !is_known && entry->variant == VARIANT_IDENTITY &&
+           encoding_choose(accept, VARIANTS_ENCODED) != VARIANT_IDENTITY;
 }
 
 /* ---- holding a file's bytes ---- */
@@ -120,14 +164,19 @@ static bool is_settled(const struct responder *responder, const struct file_fact
     return age_ms >= settle_ms || age_ms < -settle_ms;
 }
 
+static bool wants_copy(const struct responder *responder, const struct file_facts *facts)
+{
+    return facts->bytes <= FILE_COPY_BYTES_MAX && is_settled(responder, facts);
+}
+
 static bool wants_memory(const struct responder *responder, const struct file_facts *facts)
 {
-    return facts->bytes > 0 && facts->bytes <= FILE_MEMORY_BYTES_MAX && is_settled(responder, facts);
+    return facts->bytes > FILE_COPY_BYTES_MAX && facts->bytes <= FILE_MEMORY_BYTES_MAX && is_settled(responder, facts);
 }
 
 static bool make_room(struct responder *responder, uint64_t bytes)
 {
-    for (int i = 0; open_files_memory(responder->files) + bytes > responder->memory_max; i++) {
+    for (int i = 0; file_cache_memory(responder->cache) + bytes > responder->memory_max; i++) {
         if (i == MEMORY_EVICTIONS_MAX || !file_cache_evict(responder->cache)) {
             return false;
         }
@@ -136,94 +185,140 @@ static bool make_room(struct responder *responder, uint64_t bytes)
 }
 
 /* The whole file, by read and not by mmap: touching a mapping behind the end of a file that was truncated meanwhile is
- * a SIGBUS. NULL if it is changing under our hands, or there is no memory: then it is sent from the file. */
-static char *bytes_read(int fd, const struct file_facts *facts)
+ * a SIGBUS. False if it is changing under our hands. */
+static bool bytes_read(int fd, const struct file_facts *facts, char *bytes)
 {
-    char *bytes = malloc(facts->bytes);
-    if (bytes == NULL) {
-        return NULL;
-    }
     size_t used = 0;
     while (used < facts->bytes) {
         ssize_t got = pread(fd, bytes + used, facts->bytes - used, (off_t)used);
         if (got <= 0 && !(got < 0 && errno == EINTR)) {
-            break;
+            return false;
         }
         used += got > 0 ? (size_t)got : 0;
     }
     struct stat after;
-    struct file_facts now = {0};
-    if (fstat(fd, &after) == 0) {
-        now = facts_from(&after);
+    if (fstat(fd, &after)) {
+        return false;
     }
-    if (used < facts->bytes || !facts_are(&now, facts)) {
-        free(bytes);
+    struct file_facts now = facts_from(&after);
+    return facts_are(&now, facts);
+}
+
+/* Its bytes in memory of their own; NULL if they are not to be had: then it is sent from the file. */
+static char *memory_make(struct responder *responder, const struct look *look)
+{
+    if (!wants_memory(responder, &look->facts) || !make_room(responder, look->facts.bytes)) {
         return NULL;
     }
-    return bytes;
+    char *memory = malloc(look->facts.bytes);
+    if (memory != NULL && !bytes_read(look->fd, &look->facts, memory)) {
+        free(memory);
+        return NULL;
+    }
+    return memory;
 }
 
 /* ---- entries ---- */
 
-static struct file_head head_for(struct responder *responder, const struct file_key *key, const struct look *look)
+/* What is said of a file with FACTS and SIBLINGS. Its text is NULL: no memory. */
+static struct file_head head_for(struct responder *responder, const struct file_key *key,
+                                 const struct file_facts *facts, unsigned siblings)
 {
     char type[MIME_TYPE_BYTES_MAX];
-    return file_head_make(
-        &(struct file_description){
-            .bytes = look->facts.bytes,
-            .inode = look->facts.inode,
-            .modified = look->facts.modified,
-            .content_type = mime_type(responder->mime, key->path, type),
-            .content_encoding = encoding_name(key->variant),
-            .varies = look->siblings != 0 || key->variant != VARIANT_IDENTITY,
-            .site_headers = responder->sites[key->site].headers,
-        },
-        clock_wall_seconds());
+    struct file_description description = {
+        .bytes = facts->bytes,
+        .inode = facts->inode,
+        .modified = facts->modified,
+        .content_type = mime_type(responder->mime, key->path, type),
+        .content_encoding = encoding_name(key->variant),
+        .varies = siblings != 0 || key->variant != VARIANT_IDENTITY,
+        .site_headers = responder->sites[key->site].headers,
+    };
+    return file_head_make(&description, clock_wall_seconds());
 }
 
-/* ENTRY takes over what LOOK holds. False if there is no memory for that. */
-static bool entry_fill(struct responder *responder, struct file_entry *entry, const struct file_key *key,
-                       const struct look *look, bool with_bytes)
+/* An entry that has all of a small file, which need not stay open. NULL if that cannot be. */
+static struct file_entry *copy_make(struct responder *responder, const struct file_key *key, const struct look *look,
+                                    uint64_t now_ms)
 {
-    entry->facts = look->facts;
-    entry->siblings = look->siblings;
-    entry->head = head_for(responder, key, look);
-    if (entry->head.text == NULL) {
-        return false;
+    char bytes[FILE_COPY_BYTES_MAX];
+    if (!wants_copy(responder, &look->facts) || !bytes_read(look->fd, &look->facts, bytes) ||
+        !make_room(responder, look->facts.bytes)) {
+        return NULL;
     }
-    char *memory = with_bytes ? bytes_read(look->fd, &look->facts) : NULL;
-    entry->file = open_files_keep(responder->files, look->fd, memory, look->facts.bytes);
-    if (entry->file == NULL) {
+    return file_cache_put(responder->cache, key, FILE_REGULAR, (struct text){bytes, look->facts.bytes}, now_ms);
+}
+
+/* An entry that keeps the file open. NULL, and the descriptor is not taken over, if there is no memory. */
+static struct file_entry *open_make(struct responder *responder, const struct file_key *key, const struct look *look,
+                                    uint64_t now_ms)
+{
+    char *memory = memory_make(responder, look);
+    struct file_entry *entry = file_cache_put(responder->cache, key, FILE_REGULAR, (struct text){0}, now_ms);
+    if (entry != NULL) {
+        entry->file = open_files_keep(responder->files, look->fd, memory, look->facts.bytes);
+    }
+    if (entry != NULL && entry->file == NULL) {
+        file_cache_remove(responder->cache, entry);
+        entry = NULL;
+    }
+    if (entry == NULL) {
         free(memory);
     }
-    return entry->file != NULL;
+    return entry;
+}
+
+/* An entry without a head yet; takes over what LOOK holds. */
+static struct file_entry *content_make(struct responder *responder, const struct file_key *key, const struct look *look,
+                                       uint64_t now_ms)
+{
+    struct file_entry *copied = copy_make(responder, key, look, now_ms);
+    struct file_entry *entry = copied ? copied : open_make(responder, key, look, now_ms);
+    if (copied || entry == NULL) {
+        close(look->fd);
+    }
+    return entry;
+}
+
+static struct file_entry *regular_make(struct responder *responder, const struct file_key *key, const struct look *look,
+                                       uint64_t now_ms)
+{
+    struct file_head head = head_for(responder, key, &look->facts, 0);
+    if (head.text == NULL) {
+        close(look->fd);
+        return NULL;
+    }
+    struct file_entry *entry = content_make(responder, key, look, now_ms);
+    if (entry == NULL) {
+        file_head_free(&head);
+        return NULL;
+    }
+    entry->facts = look->facts;
+    file_cache_describe(responder->cache, entry, head);
+    return entry;
 }
 
 /* Take over what LOOK holds. NULL if an entry that says "nothing there" was not let in, or if there is no memory. */
 static struct file_entry *entry_make(struct responder *responder, const struct file_key *key, const struct look *look,
                                      uint64_t now_ms)
 {
-    bool is_regular = look->kind == FILE_REGULAR;
-    bool with_bytes = is_regular && wants_memory(responder, &look->facts) && make_room(responder, look->facts.bytes);
-    struct file_entry *entry = file_cache_put(responder->cache, key, look->kind, now_ms);
-    if (entry != NULL && is_regular && !entry_fill(responder, entry, key, look, with_bytes)) {
-        file_cache_remove(responder->cache, entry);
-        entry = NULL;
+    if (look->kind == FILE_REGULAR) {
+        return regular_make(responder, key, look, now_ms);
     }
-    if (entry == NULL && look->fd >= 0) {
-        close(look->fd);
-    }
-    return entry;
+    return file_cache_put(responder->cache, key, look->kind, (struct text){0}, now_ms);
 }
 
-/* Is ENTRY what would be made of LOOK? Not if the bytes could be held by now and are not. */
-static bool entry_is(const struct responder *responder, const struct file_entry *entry, const struct look *look)
+/* Its bytes could be held by now and are not. */
+static bool could_hold_more(const struct responder *responder, const struct file_entry *entry)
 {
-    if (entry->kind != look->kind) {
-        return false;
-    }
-    return look->kind != FILE_REGULAR || (facts_are(&entry->facts, &look->facts) && entry->siblings == look->siblings &&
-                                          (entry->file->memory || !wants_memory(responder, &look->facts)));
+    return entry->kind == FILE_REGULAR && !entry->copy && !entry->file->memory &&
+           (wants_copy(responder, &entry->facts) || wants_memory(responder, &entry->facts));
+}
+
+/* Is ENTRY what would be made of LOOK? */
+static bool entry_is(const struct file_entry *entry, const struct look *look)
+{
+    return entry->kind == look->kind && (look->kind != FILE_REGULAR || facts_are(&entry->facts, &look->facts));
 }
 
 /* The moment's trouble says nothing about the file: it is not remembered, and what is known stays. */
@@ -232,37 +327,67 @@ static bool is_passing(enum file_kind kind)
     return kind == FILE_NO_DESCRIPTORS || kind == FILE_TROUBLE;
 }
 
-static enum file_kind give(struct file_entry *found, enum file_kind kind, struct file_entry **entry)
+/* Ask the file system about KEY. *entry is what is known of it, or NULL; and then what is found. */
+static enum file_kind look_again(struct responder *responder, const struct file_key *key, uint64_t now_ms,
+                                 struct file_entry **entry)
 {
-    *entry = kind == FILE_REGULAR ? found : NULL;
-    return kind;
+    struct file_entry *known = *entry;
+    bool is_worth_keeping = known && !could_hold_more(responder, known);
+    if (is_worth_keeping && is_there_still(responder, known, key, now_ms)) {
+        known->checked_ms = now_ms;
+        return known->kind;
+    }
+    struct look look = look_at(&responder->sites[key->site], key);
+    if (known && look.kind == FILE_NO_DESCRIPTORS) {
+        return known->kind; /* a little stale, and better than a 503 */
+    }
+    if (is_passing(look.kind)) {
+        *entry = NULL;
+        return look.kind;
+    }
+    if (is_worth_keeping && entry_is(known, &look)) {
+        known->checked_ms = known->opened_ms = now_ms;
+        if (look.fd >= 0) {
+            close(look.fd);
+        }
+        return known->kind;
+    }
+    if (known) {
+        file_cache_remove(responder->cache, known);
+    }
+    *entry = entry_make(responder, key, &look, now_ms);
+    return *entry == NULL && look.kind == FILE_REGULAR ? FILE_NO_DESCRIPTORS : look.kind;
 }
 
-enum file_kind file_find(struct responder *responder, const struct file_key *key, uint64_t now_ms,
+/* Without memory for a head that says Vary, or says it no more, this answer goes out as if they had not been looked
+ * for. */
+static void look_for_siblings(struct responder *responder, const struct file_key *key, struct file_entry *entry,
+                              uint64_t now_ms)
+{
+    unsigned found = siblings_look(responder->sites[key->site].root, *key, entry);
+    if ((found != 0) != (entry->siblings != 0)) {
+        struct file_head head = head_for(responder, key, &entry->facts, found);
+        if (head.text == NULL) {
+            return;
+        }
+        file_cache_describe(responder->cache, entry, head);
+    }
+    entry->siblings = found;
+    entry->siblings_ms = now_ms;
+}
+
+enum file_kind file_find(struct responder *responder, const struct file_key *key, struct text accept, uint64_t now_ms,
                          struct file_entry **entry)
 {
     check(key->variant != VARIANT_LISTING);
     struct file_entry *found = file_cache_find(responder->cache, key, now_ms);
-    if (found && file_entry_is_fresh(responder, found, now_ms)) {
-        return give(found, found->kind, entry);
+    bool is_fresh = found && file_entry_is_fresh(responder, found, now_ms);
+    enum file_kind kind = is_fresh ? found->kind : look_again(responder, key, now_ms, &found);
+    if (kind != FILE_REGULAR) {
+        found = NULL;
+    } else if (siblings_are_due(responder, found, accept, now_ms)) {
+        look_for_siblings(responder, key, found, now_ms);
     }
-    struct look look = look_at(&responder->sites[key->site], key);
-    if (found && look.kind == FILE_NO_DESCRIPTORS) {
-        return give(found, found->kind, entry); /* a little stale, and better than a 503 */
-    }
-    if (is_passing(look.kind)) {
-        return give(NULL, look.kind, entry);
-    }
-    if (found && entry_is(responder, found, &look)) {
-        found->checked_ms = now_ms;
-        if (look.fd >= 0) {
-            close(look.fd);
-        }
-        return give(found, found->kind, entry);
-    }
-    if (found) {
-        file_cache_remove(responder->cache, found);
-    }
-    found = entry_make(responder, key, &look, now_ms);
-    return give(found, found == NULL && look.kind == FILE_REGULAR ? FILE_NO_DESCRIPTORS : look.kind, entry);
+    *entry = found;
+    return kind;
 }

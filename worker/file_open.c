@@ -89,6 +89,11 @@ enum file_kind file_open(int root, const char *path, int *fd, struct stat *facts
     return kind;
 }
 
+bool file_glance(int root, const char *path, struct stat *facts)
+{
+    return fstatat(root, path, facts, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) == 0;
+}
+
 int directory_open(int root, const char *path, enum file_kind *kind)
 {
     int fd = open_beneath(root, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);

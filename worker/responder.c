@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +16,12 @@
 #include <unistd.h>
 
 enum {
-    CACHE_ENTRIES_MAX = 1024,
-    CACHE_MEMORY_BYTES_MAX = 16 << 20,
-    CACHE_SETTLE_MS = 50, /* file times advance by the tick, of 10 ms at the most */
+    CACHE_OPEN_MAX = 1024,
+    CACHE_BARREN_MAX = 256,
+    CACHE_PLAIN_LEAST = 1024,
+    CACHE_PLAIN_BYTES = 1024, /* there is room for so many entries without a descriptor as if each took that */
+    CACHE_TRIM_MEMORY = 1024, /* when so many entries go at once, their memory goes back to the system */
+    CACHE_SETTLE_MS = 50,     /* file times advance by the tick, of 10 ms at the most */
     CACHE_IDLE_MS = 10000,
 };
 
@@ -134,6 +138,16 @@ static uint64_t random_start(void)
     return start ^ (uint64_t)getpid();
 }
 
+static struct file_cache_limits cache_limits(const struct settings *settings)
+{
+    size_t plain = settings->file_cache_memory / CACHE_PLAIN_BYTES;
+    return (struct file_cache_limits){
+        .open = CACHE_OPEN_MAX,
+        .plain = plain < CACHE_PLAIN_LEAST ? CACHE_PLAIN_LEAST : plain,
+        .barren = CACHE_BARREN_MAX,
+    };
+}
+
 struct responder *responder_open(const struct settings *settings, char error[SETTINGS_ERROR_BYTES])
 {
     check(settings->sites_count > 0);
@@ -146,8 +160,8 @@ struct responder *responder_open(const struct settings *settings, char error[SET
     responder->route = route_make(settings);
     responder->mime = mime_open(settings->mime_types);
     responder->files = open_files_make();
-    responder->cache = responder->files != NULL ? file_cache_make(CACHE_ENTRIES_MAX, responder->files) : NULL;
-    responder->memory_max = CACHE_MEMORY_BYTES_MAX;
+    responder->cache = responder->files != NULL ? file_cache_make(cache_limits(settings), responder->files) : NULL;
+    responder->memory_max = settings->file_cache_memory;
     responder->settle_ms = CACHE_SETTLE_MS;
     responder->boundaries = random_start();
     responder->stamp.keep_alive_s = keep_alive_seconds(settings->idle_timeout_ms);
@@ -211,7 +225,9 @@ void file_cache_trim(struct responder *responder, uint64_t now_ms)
 {
     uint64_t keep_ms = responder->settings->file_cache_valid_ms;
     keep_ms = keep_ms < CACHE_IDLE_MS ? CACHE_IDLE_MS : keep_ms;
-    file_cache_remove_older(responder->cache, now_ms > keep_ms ? now_ms - keep_ms : 0);
+    if (file_cache_remove_older(responder->cache, now_ms > keep_ms ? now_ms - keep_ms : 0) >= CACHE_TRIM_MEMORY) {
+        malloc_trim(0);
+    }
 }
 
 unsigned file_cache_shed(struct responder *responder)

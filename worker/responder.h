@@ -27,7 +27,7 @@ struct responder {
     struct mime *mime;
     struct open_files *files;
     struct file_cache *cache;
-    size_t memory_max;   /* of files held in memory, all together */
+    size_t memory_max;   /* of what the cache holds, all together */
     uint64_t settle_ms;  /* a file that was changed later than this ago may change again unseen: see file_find.c */
     uint64_t boundaries; /* multipart boundaries drawn so far, from a random start */
     struct head_stamp stamp;

@@ -15,6 +15,10 @@
 
 enum { RESPONSE_PARTS_MAX = 32 };
 
+/* Files up to this size are sent from memory beside the head: the response needs no descriptor, and so a successor none
+ * either. What a desk has room for; a page of it, so that an answer touches few. */
+enum { FILE_COPY_BYTES_MAX = 4096 };
+
 /* One pair: memory, then a range of the file. Either may be empty. */
 struct part {
     uint32_t memory_at; /* offset into the response's out buffer */
@@ -50,7 +54,7 @@ void responder_close(struct responder *responder);
 
 /* Answer a whole request. Never fails: what goes wrong is a response with the status that says so. The response always
  * fits: out_bytes - out_used must be at least RESPONSE_OUT_MIN. */
-enum { RESPONSE_OUT_MIN = 8192 };
+enum { RESPONSE_OUT_MIN = 8192 + FILE_COPY_BYTES_MAX };
 void respond(struct responder *responder, const struct request *request, struct response *response);
 
 /* Answer with an error page: a refused head, a time-out (408), a poisoned request (500), a sick descriptor table (503).

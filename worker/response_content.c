@@ -26,6 +26,21 @@ static void borrow(struct response *response, struct file_entry *entry)
     response->file_memory = entry->file->memory;
 }
 
+/* BYTES of ENTRY's file from AT on follow the head, which is the response's only part. */
+static void carry(struct response *response, struct file_entry *entry, uint64_t at, uint64_t bytes)
+{
+    if (!entry->copy) {
+        borrow(response, entry);
+        part_file(response, 0, at, bytes);
+        return;
+    }
+    check(bytes <= response->out_bytes - response->out_used);
+    memcpy(response->out + response->out_used, entry->copy + at, bytes);
+    response->parts[0].memory_bytes += (uint32_t)bytes;
+    response->out_used += bytes;
+    response->body_bytes += bytes;
+}
+
 static void no_body(struct response *response)
 {
     response->file_fd = -1;
@@ -43,8 +58,7 @@ void response_whole(struct responder *responder, const struct request *request, 
     response_head_end(&head, request, response);
     response_head_take(&head, response);
     if (request->method == METHOD_GET && entry->facts.bytes > 0) {
-        borrow(response, entry);
-        part_file(response, 0, 0, entry->facts.bytes);
+        carry(response, entry, 0, entry->facts.bytes);
     }
 }
 
@@ -97,8 +111,7 @@ static void respond_range(struct responder *responder, const struct request *req
     add_content_length(&head, range.bytes);
     response_head_end(&head, request, response);
     response_head_take(&head, response);
-    borrow(response, entry);
-    part_file(response, 0, range.at, range.bytes);
+    carry(response, entry, range.at, range.bytes);
 }
 
 /* ---- several ranges: multipart/byteranges (RFC 9110 section 14.6) ---- */
@@ -174,6 +187,42 @@ static void parts_lay_out(struct response *response, size_t separators_at, const
     response->out_used = from;
 }
 
+/* The head, the separators, and between them the ranges of a file whose bytes we have: all one part. */
+static bool parts_copy(struct response *response, struct head *head, const struct separators *separators,
+                       const struct file_entry *entry, const struct range *ranges, unsigned count)
+{
+    size_t head_bytes = head->used, from = 0;
+    for (unsigned i = 0; i <= count; i++) {
+        head_add(head, (struct text){separators->memory + from, separators->ends[i] - from});
+        from = separators->ends[i];
+        if (i < count) {
+            head_add(head, (struct text){entry->copy + ranges[i].at, ranges[i].bytes});
+        }
+    }
+    if (head->full) {
+        return false;
+    }
+    no_body(response);
+    response_head_take(head, response);
+    response->body_bytes = head->used - head_bytes;
+    return true;
+}
+
+/* The separators behind the head, and between them the ranges of a file that is lent. */
+static bool parts_lend(struct response *response, struct head *head, const struct separators *separators,
+                       struct file_entry *entry, const struct range *ranges, unsigned count)
+{
+    size_t separators_at = response->out_used + head->used;
+    head_add(head, (struct text){separators->head.at, separators->head.used});
+    if (head->full) {
+        return false;
+    }
+    no_body(response);
+    parts_lay_out(response, separators_at, separators, ranges, count);
+    borrow(response, entry);
+    return true;
+}
+
 /* False, and nothing done, if it does not fit into response->out. */
 static bool respond_ranges(struct responder *responder, const struct request *request, struct file_entry *entry,
                            const struct range *ranges, unsigned count, struct response *response)
@@ -183,7 +232,9 @@ static bool respond_ranges(struct responder *responder, const struct request *re
     struct text boundary_text = {boundary, sizeof boundary};
     struct separators separators;
     separators_make(&separators, boundary_text, entry, ranges, count);
-
+    if (separators.head.full) {
+        return false;
+    }
     struct head head = response_head_begin(response, &responder->stamp, 206);
     head_add(&head, (struct text){entry->head.text, entry->head.described_bytes});
     head_add(&head, TEXT("Content-Type: multipart/byteranges; boundary="));
@@ -191,15 +242,8 @@ static bool respond_ranges(struct responder *responder, const struct request *re
     head_add(&head, TEXT("\r\n"));
     add_content_length(&head, ranges_bytes(ranges, count) + separators.head.used);
     response_head_end(&head, request, response);
-    size_t separators_at = response->out_used + head.used;
-    head_add(&head, (struct text){separators.head.at, separators.head.used});
-    if (separators.head.full || head.full) {
-        return false;
-    }
-    no_body(response);
-    parts_lay_out(response, separators_at, &separators, ranges, count);
-    borrow(response, entry);
-    return true;
+    return entry->copy ? parts_copy(response, &head, &separators, entry, ranges, count)
+                       : parts_lend(response, &head, &separators, entry, ranges, count);
 }
 
 /* ---- which of them ---- */

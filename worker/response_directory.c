@@ -72,10 +72,11 @@ static enum file_kind respond_index(struct responder *responder, const struct re
 static struct file_entry *listing_keep(struct responder *responder, const struct file_key *key, int fd, uint64_t bytes,
                                        uint64_t now_ms)
 {
-    struct file_entry *entry = file_cache_put(responder->cache, key, FILE_REGULAR, now_ms);
+    struct file_entry *entry = file_cache_put(responder->cache, key, FILE_REGULAR, (struct text){0}, now_ms);
     if (entry != NULL) {
         entry->facts.bytes = bytes;
-        entry->head = file_head_make_page(bytes, responder->sites[key->site].listing_headers);
+        file_cache_describe(responder->cache, entry,
+                            file_head_make_page(bytes, responder->sites[key->site].listing_headers));
         entry->file = entry->head.text != NULL ? open_files_keep(responder->files, fd, NULL, 0) : NULL;
     }
     if (entry != NULL && entry->file == NULL) {
@@ -133,7 +134,7 @@ enum file_kind response_directory(struct responder *responder, const struct requ
     uint64_t now_ms = file_find_now_ms();
     struct file_key key = {.site = (uint32_t)site, .variant = VARIANT_IDENTITY, .path = path};
     struct file_entry *entry;
-    kind = file_find(responder, &key, now_ms, &entry);
+    kind = file_find(responder, &key, TEXT(""), now_ms, &entry);
     if (kind != FILE_DIRECTORY) {
         return kind == FILE_REGULAR ? FILE_ABSENT : kind;
     }

@@ -6,12 +6,12 @@
 #include "worker/response_content.h"
 
 /* Descriptors have run out: let the cache give back its own, and try once more. */
-static enum file_kind find_twice(struct responder *responder, const struct file_key *key, uint64_t now_ms,
-                                 struct file_entry **entry)
+static enum file_kind find_twice(struct responder *responder, const struct request *request, const struct file_key *key,
+                                 uint64_t now_ms, struct file_entry **entry)
 {
-    enum file_kind kind = file_find(responder, key, now_ms, entry);
+    enum file_kind kind = file_find(responder, key, request->accept_encoding, now_ms, entry);
     if (kind == FILE_NO_DESCRIPTORS && file_cache_shed(responder) > 0) {
-        kind = file_find(responder, key, now_ms, entry);
+        kind = file_find(responder, key, request->accept_encoding, now_ms, entry);
     }
     return kind;
 }
@@ -26,12 +26,12 @@ static enum file_kind prefer_sibling(struct responder *responder, const struct r
         return FILE_REGULAR;
     }
     key.variant = variant;
-    if (file_find(responder, &key, now_ms, &sibling) == FILE_REGULAR) {
+    if (file_find(responder, &key, TEXT(""), now_ms, &sibling) == FILE_REGULAR) {
         *entry = sibling;
         return FILE_REGULAR;
     }
     key.variant = VARIANT_IDENTITY; /* gone again, or unreadable; and *ENTRY may have been pushed out meanwhile */
-    return find_twice(responder, &key, now_ms, entry);
+    return find_twice(responder, request, &key, now_ms, entry);
 }
 
 enum file_kind response_regular(struct responder *responder, const struct request *request, size_t site,
@@ -40,7 +40,7 @@ enum file_kind response_regular(struct responder *responder, const struct reques
     struct file_key key = {.site = (uint32_t)site, .variant = VARIANT_IDENTITY, .path = path};
     uint64_t now_ms = file_find_now_ms();
     struct file_entry *entry;
-    enum file_kind kind = find_twice(responder, &key, now_ms, &entry);
+    enum file_kind kind = find_twice(responder, request, &key, now_ms, &entry);
     if (kind == FILE_REGULAR) {
         kind = prefer_sibling(responder, request, key, now_ms, &entry);
     }

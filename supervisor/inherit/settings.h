@@ -66,6 +66,7 @@ struct settings {
     uint64_t ready_timeout_ms;
     uint64_t hang_timeout_ms;
     uint64_t file_cache_valid_ms;
+    uint64_t file_cache_memory;       /* bytes, per worker */
     unsigned connections;             /* per worker */
     unsigned connections_per_address; /* 0: any number */
     unsigned requests_per_address;    /* a second; 0: any number */

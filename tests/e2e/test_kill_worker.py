@@ -75,6 +75,40 @@ def test_half_a_body_survives(loaded_server):
         assert client.get("/1.bin").status == 200
 
 
+def has_open(pid, path):
+    for fd in harness.open_descriptors(pid):
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(f"/proc/{pid}/fd/{fd}").startswith(str(path)):
+                return True
+    return False
+
+
+def test_a_small_file_on_its_way_survives_without_the_file(loaded_server):
+    """Its bytes are in the cell: neither worker nor successor has it open, and it may be gone."""
+    asked = 2000
+    server = loaded_server(workers=1, file_cache_valid="0s")
+    small = server.root / "small.txt"
+    small.write_bytes(random.Random(5).randbytes(4096))
+    whole = small.read_bytes()
+    harness.wait_until(lambda: time.time() > small.stat().st_ctime + 0.5, "the file does not grow older")
+    with server.connect(receive_buffer=4096) as client:
+        client.send(f"GET /small.txt HTTP/1.1\r\nHost: {client.host}\r\n\r\n" * asked)
+        assert client.wait_readable(harness.PATIENCE_S)
+        pid = server.workers()[0]["pid"]
+        harness.wait_until(lambda: harness.proc_status(pid)["State"][0] == "S", "the client is not waited for")
+        assert not has_open(pid, small)
+        small.unlink()
+        server.wait_succeeded(0, server.kill_worker(0))
+        bodies = []
+        for number in range(asked):
+            if number in (1, 3, 10, 100):
+                server.wait_succeeded(0, server.kill_worker(0))
+            response = client.read()
+            bodies.append(response.body if response.status == 200 else None)
+    kept = bodies.index(None)
+    assert 0 < kept < asked and set(bodies[:kept]) == {whole} and set(bodies[kept:]) == {None}
+
+
 def test_a_download_survives_many_kills(loaded_server):
     server = loaded_server(workers=1)
     whole = (server.root / "large.dat").read_bytes()

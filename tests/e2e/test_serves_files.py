@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+import harness
+
 pytestmark = pytest.mark.sanitized
 
 TEXT = b"".join(b"line %03d\n" % number for number in range(100))  # 900 bytes
@@ -231,7 +233,16 @@ def test_a_compressed_sibling_is_served_to_who_accepts_it(compressed, accepted, 
     bodies = {None: b"<p>plain", "gzip": b"gz", "br": b"br", "zstd": b"zst"}
     assert (response["Content-Encoding"], response.body) == (encoding, bodies[encoding])
     assert response["Content-Type"] == "text/html; charset=utf-8"
-    assert "accept-encoding" in response["Vary"].lower()
+    assert ("accept-encoding" in (response["Vary"] or "").lower()) == (encoding is not None)
+
+
+def test_a_file_varies_once_somebody_would_have_taken_its_sibling(site):
+    put(site, "page.html", b"<p>plain")
+    put(site, "page.html.gz", b"gz")
+    assert site.get("/page.html")["Vary"] is None  # right for everybody, so a cache may give it to everybody
+    for _ in range(20):  # each worker learns by itself
+        response = site.get("/page.html", "Accept-Encoding: br")
+        assert (response.body, response["Vary"]) == (b"<p>plain", "Accept-Encoding")
 
 
 def test_each_encoding_has_an_etag_of_its_own(compressed):
@@ -303,6 +314,85 @@ def test_links_lead_nowhere_outside_the_root(site):
     assert site.get("/link.txt").body == TEXT
     assert site.get("/passwd").status in (403, 404)
     assert site.get("/etc/passwd").status in (403, 404)
+
+
+def wait_settled(path):
+    """PATH was changed so long ago that its bytes are kept in memory."""
+    harness.wait_until(lambda: time.time() > path.stat().st_ctime + 0.5, f"{path} does not grow older")
+
+
+def keep_and_ask(site, path):
+    """Each worker has /PATH in its memory: how many times it is asked for says so but for a chance in a million."""
+    wait_settled(site.root / path)
+    for _ in range(20):
+        assert site.get(f"/{path}").body == TEXT
+
+
+def assert_absent(site, path):
+    for _ in range(20):
+        assert site.get(f"/{path}").status == 404
+
+
+@pytest.mark.parametrize("leads_by", ["the file", "its directory"])
+def test_a_link_that_takes_the_place_of_a_file_leads_nowhere_outside_either(site, leads_by, tmp_path):
+    """What is known of a file is looked at again by its path alone: that must not be how another gets in, which looks
+    the same."""
+    put(site, "dir/known.txt", TEXT)
+    outside = tmp_path / "dir"
+    outside.mkdir()
+    (outside / "known.txt").write_bytes(TEXT)
+    os.utime(outside / "known.txt", (LONG_AGO, LONG_AGO))
+    keep_and_ask(site, "dir/known.txt")
+    if leads_by == "the file":
+        (site.root / "dir/known.txt").unlink()
+        os.symlink(outside / "known.txt", site.root / "dir/known.txt")
+    else:
+        (site.root / "dir").rename(site.root / "other")
+        os.symlink(outside, site.root / "dir")
+    assert_absent(site, "dir/known.txt")
+
+
+def test_a_file_that_was_moved_out_is_gone_though_a_link_leads_to_it(site):
+    path = put(site, "known.txt", TEXT)
+    keep_and_ask(site, "known.txt")
+    outside = site.directory / "known.txt"
+    path.rename(outside)
+    os.symlink(outside, path)
+    assert_absent(site, "known.txt")
+
+
+def test_a_directory_that_is_closed_hides_what_was_served_from_it(site):
+    put(site, "dir/known.txt", TEXT)
+    keep_and_ask(site, "dir/known.txt")
+    (site.root / "dir").chmod(0)
+    try:
+        if os.access(site.root / "dir/known.txt", os.R_OK) and not harness.IS_ROOT:
+            pytest.skip("who runs the workers may read everything")
+        assert {site.get("/dir/known.txt").status for _ in range(20)} == {403}
+    finally:
+        (site.root / "dir").chmod(0o755)
+
+
+def test_a_file_in_memory_is_served_as_it_is_now(site):
+    path = put(site, "known.txt", TEXT)
+    for change in ("written over", "replaced", "cut", "removed"):
+        keep_and_ask(site, "known.txt")
+        if change == "written over":
+            with path.open("r+b") as file:
+                file.write(TEXT[::-1])
+            os.utime(path, (LONG_AGO, LONG_AGO))  # whoever goes by that sees nothing
+        elif change == "replaced":
+            put(site, "new.txt", TEXT[::-1]).rename(path)
+        elif change == "cut":
+            os.truncate(path, 10)
+        else:
+            path.unlink()
+        bodies = {site.get("/known.txt").body for _ in range(20)}
+        expected = {"cut": TEXT[:10]}.get(change, TEXT[::-1])
+        assert change == "removed" or bodies == {expected}, change
+        if change == "removed":
+            assert_absent(site, "known.txt")
+        put(site, "known.txt", TEXT)
 
 
 def test_what_is_no_file_is_403_and_never_a_hang(site):

@@ -54,6 +54,7 @@ static void settle_settings(struct fixture *f)
         .linger_timeout_ms = 1000,
         .hang_timeout_ms = 10000,
         .file_cache_valid_ms = 1000,
+        .file_cache_memory = 1 << 20,
         .connections = 10000,
         .head_limit = 16384,
         .target_limit = 8192,

@@ -33,6 +33,16 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Too large to be copied beside the head. */
+enum { LARGE_BYTES = FILE_COPY_BYTES_MAX + 1 };
+
+static void write_large(void)
+{
+    static char bytes[LARGE_BYTES];
+    memset(bytes, 'L', sizeof bytes);
+    temp_dir_write_bytes(&site.dir, "large.txt", bytes, sizeof bytes);
+}
+
 static void ask_request(const struct request *request)
 {
     if (reply.wire) {
@@ -86,7 +96,39 @@ static void a_file_is_served_whole_with_all_its_fields(void **state)
     reply_field(&reply, "ETag", etag);
     assert_true(etag[0] == '"' && etag[strlen(etag) - 1] == '"');
     assert_body("Hello, world");
+}
+
+static void a_small_file_needs_nothing_but_the_desk(void **state)
+{
+    (void)state;
+    ask("/hello.txt");
+    assert_int_equal(reply.response.file_fd, -1);
+    assert_int_equal(reply.response.parts_count, 1);
+    assert_int_equal(reply.response.parts[0].file_bytes, 0);
+    write_large();
+    ask("/large.txt");
+    assert_true(reply.response.file_fd >= 0);
     assert_non_null(reply.response.file_memory);
+    assert_int_equal(reply.body_bytes, LARGE_BYTES);
+}
+
+static void the_largest_copy_fits_beside_the_longest_head(void **state)
+{
+    (void)state;
+    char value[SITE_HEADERS_BYTES_MAX], bytes[FILE_COPY_BYTES_MAX];
+    memset(value, 'v', sizeof value);
+    value[sizeof value - 6] = '\0'; /* "X: " and CRLF */
+    memset(bytes, 'b', sizeof bytes);
+    temp_dir_write_bytes(&site.dir, "full", bytes, sizeof bytes);
+    responder_close(site.responder);
+    site.headers[0] = (struct header_setting){"X", value};
+    site.site.headers = site.headers;
+    site.site.headers_count = 1;
+    site_dir_open(&site);
+    ask("/full");
+    assert_int_equal(reply.response.file_fd, -1);
+    assert_int_equal(reply.body_bytes, sizeof bytes);
+    assert_memory_equal(reply.body, bytes, sizeof bytes);
 }
 
 static void the_answer_begins_where_it_was_told_to(void **state)
@@ -144,15 +186,16 @@ static void a_large_file_is_sent_from_its_descriptor(void **state)
 static void a_file_replaced_while_it_is_sent_stays_what_it_was(void **state)
 {
     (void)state;
-    struct request request = request_for("/hello.txt");
+    write_large();
+    struct request request = request_for("/large.txt");
     struct reply old = reply_to(&site, &request);
-    temp_dir_replace(&site.dir, "hello.txt", "Something else");
-    ask("/hello.txt");
+    temp_dir_replace(&site.dir, "large.txt", "Something else");
+    ask("/large.txt");
     assert_body("Something else");
-    assert_memory_equal(old.response.file_memory, "Hello, world", 12);
-    char bytes[12];
-    assert_int_equal(pread(old.response.file_fd, bytes, 12, 0), 12);
-    assert_memory_equal(bytes, "Hello, world", 12);
+    assert_memory_equal(old.response.file_memory, "LLLL", 4);
+    char bytes[4];
+    assert_int_equal(pread(old.response.file_fd, bytes, 4, LARGE_BYTES - 4), 4);
+    assert_memory_equal(bytes, "LLLL", 4);
     reply_free(&site, &old);
 }
 
@@ -398,24 +441,48 @@ static void a_range_of_a_state_that_is_gone_is_the_whole_file(void **state)
     assert_body("He");
 }
 
-static void several_ranges_are_one_multipart_answer(void **state)
+/* A part of a multipart answer. */
+struct piece {
+    unsigned first, last;
+    const char *bytes;
+};
+
+static void assert_multipart(const struct piece *pieces, size_t count, unsigned file_bytes)
 {
-    (void)state;
-    assert_int_equal(status_of_range("bytes=7-11,0-4,5-5"), 206);
-    assert_int_equal(reply.response.parts_count, 4);
-    assert_false(reply_names(&reply, "Content-Range"));
     char type[256], expected[2048];
     reply_field(&reply, "Content-Type", type);
     static const char prefix[] = "multipart/byteranges; boundary=";
     assert_memory_equal(type, prefix, strlen(prefix));
-    const char *b = type + strlen(prefix);
-    snprintf(expected, sizeof expected,
-             "--%s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Range: bytes 7-11/12\r\n\r\nworld\r\n"
-             "--%s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Range: bytes 0-4/12\r\n\r\nHello\r\n"
-             "--%s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Range: bytes 5-5/12\r\n\r\n,\r\n"
-             "--%s--\r\n",
-             b, b, b, b);
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        used += (size_t)snprintf(expected + used, sizeof expected - used,
+                                 "--%s\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                                 "Content-Range: bytes %u-%u/%u\r\n\r\n%s\r\n",
+                                 type + strlen(prefix), pieces[i].first, pieces[i].last, file_bytes, pieces[i].bytes);
+    }
+    snprintf(expected + used, sizeof expected - used, "--%s--\r\n", type + strlen(prefix));
     assert_body(expected);
+}
+
+static void several_ranges_are_one_multipart_answer(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of_range("bytes=7-11,0-4,5-5"), 206);
+    assert_int_equal(reply.response.parts_count, 1); /* of a small file, all of it is on the desk */
+    assert_int_equal(reply.response.file_fd, -1);
+    assert_false(reply_names(&reply, "Content-Range"));
+    assert_multipart((struct piece[]){{7, 11, "world"}, {0, 4, "Hello"}, {5, 5, ","}}, 3, 12);
+}
+
+static void several_ranges_of_a_large_file_are_several_parts(void **state)
+{
+    (void)state;
+    write_large();
+    struct request request = request_for("/large.txt");
+    request.range = TEXT("bytes=4000-4002,0-1");
+    ask_request(&request);
+    assert_int_equal(reply.response.parts_count, 3);
+    assert_multipart((struct piece[]){{4000, 4002, "LLL"}, {0, 1, "LL"}}, 2, LARGE_BYTES);
 }
 
 static void many_ranges_fit_or_are_ignored(void **state)
@@ -458,12 +525,13 @@ static void ranges_that_would_not_fit_get_the_whole_file(void **state)
     }
     struct request request = request_for("/file.long");
     request.range = (struct text){range, strlen(range)};
-    struct response response = {.out = reply.out, .out_bytes = RESPONSE_OUT_MIN};
+    enum { ROOM = RESPONSE_OUT_MIN - FILE_COPY_BYTES_MAX }; /* no copy goes there */
+    struct response response = {.out = reply.out, .out_bytes = ROOM};
     respond(site.responder, &request, &response);
     assert_int_equal(response.status, 200);
     assert_int_equal(response.parts_count, 1);
     assert_int_equal(response.body_bytes, (uint64_t)1 << 40);
-    assert_true(response.out_used <= RESPONSE_OUT_MIN);
+    assert_true(response.out_used <= ROOM);
     file_cache_release(site.responder, response.file_fd);
     reply.response.file_fd = -1;
 }
@@ -508,12 +576,28 @@ static void a_sibling_is_served_to_who_wants_it(void **state)
     assert_string_not_equal(zipped, plain);
 }
 
+static void an_answer_does_not_vary_until_somebody_would_take_a_sibling(void **state)
+{
+    (void)state;
+    temp_dir_write(&site.dir, "hello.txt.gz", "gzipped");
+    site.settings.file_cache_valid_ms = 3600000;
+    ask("/hello.txt");
+    assert_false(reply_names(&reply, "Vary"));
+    ask_encoded("/hello.txt", "br");
+    assert_body("Hello, world");
+    assert_true(reply_has(&reply, "Vary: Accept-Encoding"));
+    ask("/hello.txt");
+    assert_body("Hello, world");
+    assert_true(reply_has(&reply, "Vary: Accept-Encoding"));
+}
+
 static void a_304_and_a_range_vary_too(void **state)
 {
     (void)state;
     temp_dir_write(&site.dir, "hello.txt.gz", "gzipped");
     struct request request = request_for("/hello.txt");
     request.if_none_match[0] = TEXT("*");
+    request.accept_encoding = TEXT("gzip");
     ask_request(&request);
     assert_int_equal(reply.response.status, 304);
     assert_true(reply_has(&reply, "Vary: Accept-Encoding"));
@@ -662,20 +746,22 @@ static void a_listing_is_made_once_while_it_is_fresh(void **state)
 static void without_descriptors_the_cache_gives_back_its_own(void **state)
 {
     (void)state;
-    ask("/hello.txt");
+    write_large();
+    ask("/large.txt");
     reply_free(&site, &reply); /* so that the cache alone holds it */
     reply.wire = NULL;
+    assert_int_equal(linkat(site.dir.fd, "large.txt", site.dir.fd, "sub/other.txt", 0), 0);
     struct rlimit old, tight;
     getrlimit(RLIMIT_NOFILE, &old);
     int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
     close(next);
     tight = (struct rlimit){(rlim_t)next, old.rlim_max}; /* every number below is in use */
     setrlimit(RLIMIT_NOFILE, &tight);
-    struct request request = request_for("/sub/index.html");
+    struct request request = request_for("/sub/other.txt");
     struct response response = {.out = reply.out, .out_bytes = RESPONSE_OUT_MIN};
     respond(site.responder, &request, &response);
     int first = response.status, fd = response.file_fd;
-    request = request_for("/hello.txt");
+    request = request_for("/large.txt");
     response = (struct response){.out = reply.out, .out_bytes = RESPONSE_OUT_MIN};
     respond(site.responder, &request, &response);
     setrlimit(RLIMIT_NOFILE, &old);
@@ -793,6 +879,8 @@ int main(void)
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         EACH(a_file_is_served_whole_with_all_its_fields),
+        EACH(a_small_file_needs_nothing_but_the_desk),
+        EACH(the_largest_copy_fits_beside_the_longest_head),
         EACH(the_answer_begins_where_it_was_told_to),
         EACH(an_empty_file_is_a_head_alone),
         EACH(head_is_get_without_the_body),
@@ -817,10 +905,12 @@ int main(void)
         EACH(a_range_behind_the_end_is_416),
         EACH(a_range_of_a_state_that_is_gone_is_the_whole_file),
         EACH(several_ranges_are_one_multipart_answer),
+        EACH(several_ranges_of_a_large_file_are_several_parts),
         EACH(many_ranges_fit_or_are_ignored),
         EACH(ranges_that_would_not_fit_get_the_whole_file),
         EACH(overlapping_ranges_get_the_whole_file),
         EACH(a_sibling_is_served_to_who_wants_it),
+        EACH(an_answer_does_not_vary_until_somebody_would_take_a_sibling),
         EACH(a_304_and_a_range_vary_too),
         EACH(a_sibling_older_than_its_original_is_not_served),
         EACH(a_sibling_that_is_no_file_or_leads_out_is_not_served),

@@ -22,7 +22,8 @@ static inline void site_dir_make(struct site_dir *site)
     *site = (struct site_dir){.dir = temp_dir_make(), .names = {"*"}, .index = {"index.html"}};
     site->site = (struct site_setting){
         .names = site->names, .names_count = 1, .root = site->dir.path, .index = site->index, .index_count = 1};
-    site->settings = (struct settings){.sites = &site->site, .sites_count = 1, .file_cache_valid_ms = 0};
+    site->settings = (struct settings){
+        .sites = &site->site, .sites_count = 1, .file_cache_valid_ms = 0, .file_cache_memory = 1 << 20};
     log_threshold(LOG_LEVEL_ERROR);
 }
 

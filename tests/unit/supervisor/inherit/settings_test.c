@@ -152,6 +152,7 @@ static void defaults_are_those_of_the_table(void **state)
     assert_int_equal(settings->ready_timeout_ms, 10000);
     assert_int_equal(settings->hang_timeout_ms, 10000);
     assert_int_equal(settings->file_cache_valid_ms, 1000);
+    assert_int_equal(settings->file_cache_memory, 32 << 20);
     assert_int_equal(settings->connections_per_address, 0);
     assert_int_equal(settings->requests_per_address, 0);
     assert_true(settings->answer_429);
@@ -226,6 +227,7 @@ static void every_value_arrives_in_its_field(void **state)
     assert_string_equal(settings->access_log, "/tmp/access.log");
     assert_string_equal(settings->mime_types, "/tmp/mime.types");
     assert_int_equal(settings->file_cache_valid_ms, 0);
+    assert_int_equal(settings->file_cache_memory, 64 << 10);
     assert_int_equal(settings->idle_timeout_ms, 1500);
     assert_int_equal(settings->head_timeout_ms, 60000);
     assert_int_equal(settings->body_timeout_ms, 120000);
@@ -251,7 +253,7 @@ static void every_value_arrives_in_its_field(void **state)
     assert_int_equal(settings->listeners_count, 3);
     assert_string_equal(settings->listeners[0].address, "127.0.0.1:8001");
     assert_int_equal(settings->listeners[0].backlog, 128);
-    assert_int_equal(settings->listeners[0].line, 31);
+    assert_int_equal(settings->listeners[0].line, 32);
     assert_string_equal(settings->listeners[1].address, "[::1]:8001");
     assert_int_equal(settings->listeners[1].backlog, 4096);
     assert_string_equal(settings->listeners[2].address, "unix:/tmp/perdure-every-key.sock");
@@ -260,7 +262,7 @@ static void every_value_arrives_in_its_field(void **state)
     assert_string_equal(settings->listeners[2].group, "daemon");
     assert_int_equal(settings->sites_count, 2);
     const struct site_setting *site = &settings->sites[0];
-    assert_int_equal(site->line, 35);
+    assert_int_equal(site->line, 36);
     assert_string_equal(site->file, "good_every_key.conf");
     assert_int_equal(site->names_count, 3);
     assert_string_equal(site->names[0], "example.org");
