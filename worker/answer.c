@@ -138,8 +138,8 @@ static void clear_out(struct connection *c)
 
 void answer_requests(struct worker *w, struct connection *c, const struct request *first)
 {
-    __attribute__((uninitialized)) struct response response;
-    __attribute__((uninitialized)) struct request next;
+    struct response response SCRATCH;
+    struct request next SCRATCH;
     const struct request *request = first;
     clear_out(c);
     for (;;) {

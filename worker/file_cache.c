@@ -15,6 +15,9 @@ enum { REMOVE_MOST = 8192 };
 
 enum { BUCKETS_LEAST = 1024, PLACES_LEAST = 64 };
 
+/* As many names are remembered as a cache of usual size has entries. */
+enum { ASKED_COUNT = 16384 };
+
 /* What malloc(3) takes beside what it gives. */
 enum { MALLOC_BYTES = 16 };
 
@@ -36,7 +39,9 @@ struct file_cache {
     size_t buckets_count; /* a power of two */
     struct file_entry **buckets;
     struct shelf shelves[FILE_SHELVES];
-    size_t memory_bytes; /* of all entries */
+    size_t memory_bytes;         /* of all entries */
+    struct file_entry *passing;  /* the one that is in no table */
+    uint16_t asked[ASKED_COUNT]; /* a piece of the hash of what was asked for, where the rest of it says */
 };
 
 /* The kernel gives every program 16 random bytes; reading them costs no system call. */
@@ -63,7 +68,8 @@ struct file_cache *file_cache_make(struct file_cache_limits limits, struct open_
     cache->shelves[SHELF_BARREN].entries_max = limits.barren;
     cache->files = files;
     cache->seed = seed_take();
-    if (cache->buckets == NULL) {
+    cache->passing = calloc(1, sizeof(struct file_entry) + 1 + FILE_COPY_BYTES_MAX);
+    if (cache->buckets == NULL || cache->passing == NULL) {
         file_cache_free(cache);
         return NULL;
     }
@@ -79,6 +85,10 @@ void file_cache_free(struct file_cache *cache)
         }
         free(shelf->places);
     }
+    if (cache->passing != NULL) {
+        file_head_free(&cache->passing->head);
+    }
+    free(cache->passing);
     free(cache->buckets);
     free(cache);
 }
@@ -171,13 +181,15 @@ static bool shelf_resize(struct shelf *shelf, size_t room)
     return true;
 }
 
-/* The tables grow to twice their size: over many entries that is little for each. False: no memory. */
+/* The tables grow to twice their size: over many entries that is little for each. There are two buckets for each entry,
+ * for most of what is asked for on a large site is not here, and an entry that is looked at for nothing is far away.
+ * False: no memory. */
 static bool grow(struct file_cache *cache, struct shelf *shelf)
 {
     if (shelf->count == shelf->room && !shelf_resize(shelf, shelf->room ? shelf->room * 2 : PLACES_LEAST)) {
         return false;
     }
-    if (entries_count(cache) >= cache->buckets_count) {
+    if (entries_count(cache) * 2 >= cache->buckets_count) {
         rehash(cache, cache->buckets_count * 2);
     }
     return true;
@@ -193,7 +205,7 @@ static void shrink(struct file_cache *cache)
         }
     }
     size_t buckets = cache->buckets_count;
-    while (buckets > BUCKETS_LEAST && entries_count(cache) < buckets / 8) {
+    while (buckets > BUCKETS_LEAST && entries_count(cache) < buckets / 16) {
         buckets /= 2;
     }
     if (buckets < cache->buckets_count) {
@@ -285,6 +297,32 @@ struct file_entry *file_cache_put(struct file_cache *cache, const struct file_ke
     entry->hash = key_hash(cache, key);
     entry->checked_ms = entry->opened_ms = now_ms;
     enter(cache, entry, now_ms);
+    return entry;
+}
+
+bool file_cache_was_asked(struct file_cache *cache, const struct file_key *key)
+{
+    uint64_t hash = key_hash(cache, key);
+    uint16_t *asked = &cache->asked[hash % ASKED_COUNT], piece = (uint16_t)(hash >> 48);
+    bool was = *asked == piece;
+    *asked = piece;
+    return was;
+}
+
+struct file_entry *file_cache_pass(struct file_cache *cache, const struct file_key *key, struct text copy,
+                                   uint64_t now_ms)
+{
+    check(copy.bytes <= FILE_COPY_BYTES_MAX);
+    struct file_entry *entry = cache->passing;
+    file_cache_describe(cache, entry, (struct file_head){0});
+    *entry = (struct file_entry){
+        .kind = FILE_REGULAR,
+        .shelf = SHELF_PLAIN,
+        .variant = key->variant,
+        .checked_ms = now_ms,
+        .opened_ms = now_ms,
+        .copy = memcpy(entry->path, copy.at, copy.bytes),
+    };
     return entry;
 }
 

@@ -12,6 +12,7 @@
 #include "worker/file_head.h"
 #include "worker/file_open.h"
 #include "worker/open_file.h"
+#include "worker/response.h"
 #include "worker/text.h"
 
 #include <stdbool.h>
@@ -88,6 +89,14 @@ struct file_entry *file_cache_find(struct file_cache *cache, const struct file_k
  * keep the file open. */
 struct file_entry *file_cache_put(struct file_cache *cache, const struct file_key *key, enum file_kind kind,
                                   struct text copy, uint64_t now_ms);
+
+/* Was KEY asked for before, not too many others ago? It is now. What is asked for once, as most files of a large site
+ * are, is not worth the memory, nor what would have to go for it. May be wrong, both ways, once in a while. */
+bool file_cache_was_asked(struct file_cache *cache, const struct file_key *key);
+
+/* An entry of FILE_REGULAR that is in no table: for one answer. COPY is at most FILE_COPY_BYTES_MAX. */
+struct file_entry *file_cache_pass(struct file_cache *cache, const struct file_key *key, struct text copy,
+                                   uint64_t now_ms);
 
 /* Give HEAD to ENTRY, in place of the one it has. */
 void file_cache_describe(struct file_cache *cache, struct file_entry *entry, struct file_head head);

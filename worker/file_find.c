@@ -78,7 +78,7 @@ static bool name_of(const struct file_key *key, char name[PATH_BYTES_MAX])
 static struct look look_at(const struct site *site, const struct file_key *key)
 {
     struct look look = {.kind = FILE_ABSENT, .fd = -1};
-    char name[PATH_BYTES_MAX];
+    char name[PATH_BYTES_MAX] SCRATCH;
     if (!name_of(key, name)) {
         return look;
     }
@@ -99,7 +99,7 @@ static struct look look_at(const struct site *site, const struct file_key *key)
 static bool is_there_still(const struct responder *responder, const struct file_entry *entry,
                            const struct file_key *key, uint64_t now_ms)
 {
-    char name[PATH_BYTES_MAX];
+    char name[PATH_BYTES_MAX] SCRATCH;
     struct stat stat;
     if (entry->kind != FILE_REGULAR || now_ms >= entry->opened_ms + GLANCES_MS || !name_of(key, name) ||
         !file_glance(responder->sites[key->site].root, name, &stat)) {
@@ -123,7 +123,7 @@ static bool is_sibling(int root, const char *name, const struct file_facts *orig
 /* Which of them may be served instead of ENTRY, found under KEY. */
 static unsigned siblings_look(int root, struct file_key key, const struct file_entry *entry)
 {
-    char name[PATH_BYTES_MAX];
+    char name[PATH_BYTES_MAX] SCRATCH;
     unsigned found = 0;
     for (key.variant = VARIANT_BR; key.variant <= VARIANT_GZIP; key.variant++) {
         if (name_of(&key, name) && is_sibling(root, name, &entry->facts)) {
@@ -143,7 +143,7 @@ static bool siblings_are_due(const struct responder *responder, const struct fil
                              uint64_t now_ms)
 {
     bool is_known = entry->siblings_ms != 0 && now_ms < entry->siblings_ms + responder->settings->file_cache_valid_ms;
-    return !is_known && entry->variant == VARIANT_IDENTITY &&
+    return !is_known && accept.bytes > 0 && entry->variant == VARIANT_IDENTITY &&
            encoding_choose(accept, VARIANTS_ENCODED) != VARIANT_IDENTITY;
 }
 
@@ -237,16 +237,26 @@ static struct file_head head_for(struct responder *responder, const struct file_
     return file_head_make(&description, clock_wall_seconds());
 }
 
+/* While there is much room, everything is kept; then, what is asked for a second time. */
+static bool is_worth_keeping(struct responder *responder, const struct file_key *key)
+{
+    return file_cache_memory(responder->cache) < responder->memory_max / 4 ||
+           file_cache_was_asked(responder->cache, key);
+}
+
 /* An entry that has all of a small file, which need not stay open. NULL if that cannot be. */
 static struct file_entry *copy_make(struct responder *responder, const struct file_key *key, const struct look *look,
                                     uint64_t now_ms)
 {
-    char bytes[FILE_COPY_BYTES_MAX];
-    if (!wants_copy(responder, &look->facts) || !bytes_read(look->fd, &look->facts, bytes) ||
-        !make_room(responder, look->facts.bytes)) {
+    char bytes[FILE_COPY_BYTES_MAX] SCRATCH;
+    if (!wants_copy(responder, &look->facts) || !bytes_read(look->fd, &look->facts, bytes)) {
         return NULL;
     }
-    return file_cache_put(responder->cache, key, FILE_REGULAR, (struct text){bytes, look->facts.bytes}, now_ms);
+    struct text copy = {bytes, look->facts.bytes};
+    if (!is_worth_keeping(responder, key)) {
+        return file_cache_pass(responder->cache, key, copy, now_ms);
+    }
+    return make_room(responder, copy.bytes) ? file_cache_put(responder->cache, key, FILE_REGULAR, copy, now_ms) : NULL;
 }
 
 /* An entry that keeps the file open. NULL, and the descriptor is not taken over, if there is no memory. */
@@ -332,8 +342,8 @@ static enum file_kind look_again(struct responder *responder, const struct file_
                                  struct file_entry **entry)
 {
     struct file_entry *known = *entry;
-    bool is_worth_keeping = known && !could_hold_more(responder, known);
-    if (is_worth_keeping && is_there_still(responder, known, key, now_ms)) {
+    bool may_go_on = known && !could_hold_more(responder, known);
+    if (may_go_on && is_there_still(responder, known, key, now_ms)) {
         known->checked_ms = now_ms;
         return known->kind;
     }
@@ -345,7 +355,7 @@ static enum file_kind look_again(struct responder *responder, const struct file_
         *entry = NULL;
         return look.kind;
     }
-    if (is_worth_keeping && entry_is(known, &look)) {
+    if (may_go_on && entry_is(known, &look)) {
         known->checked_ms = known->opened_ms = now_ms;
         if (look.fd >= 0) {
             close(look.fd);

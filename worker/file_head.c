@@ -73,7 +73,7 @@ static char *copy(const struct head *head)
 
 struct file_head file_head_make(const struct file_description *file, time_t now)
 {
-    char memory[FILE_HEAD_BYTES_MAX + SITE_HEADERS_BYTES_MAX], date[HTTP_DATE_BYTES];
+    char memory[FILE_HEAD_BYTES_MAX + SITE_HEADERS_BYTES_MAX] SCRATCH, date[HTTP_DATE_BYTES];
     struct head head = head_in(memory, sizeof memory);
     struct file_head made = {.modified = file->modified.tv_sec < now ? file->modified.tv_sec : now};
 

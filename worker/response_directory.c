@@ -54,7 +54,7 @@ static enum file_kind respond_index(struct responder *responder, const struct re
 {
     const struct site_setting *setting = responder->sites[site].setting;
     for (size_t i = 0; i < setting->index_count; i++) {
-        char name[PATH_BYTES_MAX];
+        char name[PATH_BYTES_MAX] SCRATCH;
         if (!path_join(path, setting->index[i], name)) {
             continue;
         }

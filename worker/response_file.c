@@ -66,7 +66,7 @@ static void respond_to_directory(struct responder *responder, const struct reque
 static void respond_to_read(struct responder *responder, const struct request *request, struct response *response)
 {
     size_t site = route_find(responder->route, request->host);
-    __attribute__((uninitialized)) struct path path; /* 4 KiB, of which path_decode() writes what is read */
+    struct path path SCRATCH; /* 4 KiB, of which path_decode() writes what is read */
     enum path_verdict verdict = path_decode(request->path, responder->settings->sites[site].dot_files, &path);
     if (verdict != PATH_GOOD) {
         respond_error(responder, request, path_status(verdict), response);

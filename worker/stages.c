@@ -246,7 +246,7 @@ static enum onward parse_head(struct worker *w, struct connection *c)
     if ((c->at.flags & SLOT_HEADER_DUE) != 0) {
         return take_proxy_header(w, c);
     }
-    __attribute__((uninitialized)) struct request request; /* request_parse() clears it */
+    struct request request SCRATCH; /* request_parse() clears it */
     struct refusal refusal = {0};
     struct request_limits limits = answer_limits(w);
     size_t scanned = 0;

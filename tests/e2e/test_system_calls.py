@@ -5,6 +5,7 @@ finds all their requests at once.
 """
 import collections
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -86,12 +87,13 @@ class Clients:
         self.server = server
         self.pid = server.wait_serving()[0]["pid"]
         self.clients = []
+        self.targets = itertools.repeat("/1024.bin")
 
     def ask(self, *headers):
         with stopped(self.pid):
             self.clients = self.clients or [self.server.connect() for _ in range(CLIENTS)]
             for client in self.clients:
-                client.request("/1024.bin", *headers)
+                client.request(next(self.targets), *headers)
         for client in self.clients:
             assert len(client.read().body) == 1024
 
@@ -130,7 +132,7 @@ class Clients:
 def clients(loaded_server):
     """Of one worker, which has the file's bytes in its cache, and looks at the file no more."""
     def make(**keys):
-        clients = Clients(loaded_server(workers=1, file_cache_valid="1h", **keys))
+        clients = Clients(loaded_server(workers=1, **{"file_cache_valid": "1h", **keys}))
         changed = (clients.server.root / "1024.bin").stat().st_ctime
         harness.wait_until(lambda: time.time() > changed + SETTLED_S, "the file does not grow older")
         clients.server.get("/1024.bin")
@@ -161,6 +163,34 @@ def test_a_request_on_a_kept_connection_costs_two_calls(clients):
     calls = load.count_kept()
     assert per_request(calls) <= KEPT_CALLS_MOST, calls
     assert by_requests(calls) == {"recvfrom": CLIENTS * ROUNDS, "sendmsg": CLIENTS * ROUNDS}
+
+
+def looks(calls):
+    """The C library makes the one of the other."""
+    return calls["newfstatat"] + calls["fstat"]
+
+
+def test_a_file_that_is_looked_at_again_costs_one_call_more(clients):
+    """It is opened again every ten seconds only."""
+    load = clients(file_cache_valid="0s")
+    load.ask()
+    calls = load.count_kept()
+    assert CLIENTS * ROUNDS <= looks(calls) <= CLIENTS * ROUNDS + 10, calls
+    assert calls["openat2"] <= 5 and calls["pread64"] == 0, calls
+
+
+def test_a_file_that_was_never_asked_for_costs_five_calls_more(clients):
+    """openat2, fstat, pread, fstat, close: as many as one that looks for nothing but the file can do with."""
+    load = clients()
+    files = [load.server.root / f"{number}.html" for number in range(CLIENTS * ROUNDS)]
+    for file in files:
+        file.write_bytes(bytes(1024))
+    harness.wait_until(lambda: time.time() > files[-1].stat().st_ctime + SETTLED_S, "the files do not grow older")
+    load.ask()
+    load.targets = (f"/{file.name}" for file in files)
+    calls = load.count_kept()
+    assert looks(calls) == 2 * len(files), calls
+    assert {calls[name] for name in ("openat2", "pread64", "close", "recvfrom", "sendmsg")} == {len(files)}, calls
 
 
 def test_the_access_log_costs_no_call_per_request(clients):

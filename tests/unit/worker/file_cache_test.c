@@ -446,10 +446,32 @@ static void many_small_files_are_held_within_the_memory(void **state)
         snprintf(name, sizeof name, "s%d", i);
         temp_dir_write_bytes(&site.dir, name, bytes, BYTES);
         assert_non_null(find(name, 1000 + (uint64_t)i)->copy);
+        assert_non_null(find(name, 1000 + (uint64_t)i)->copy); /* now it is one that is asked for again */
         assert_true(file_cache_memory(site.responder->cache) <= MEMORY);
     }
     assert_in_range(cached(), FIT, MEMORY / BYTES);
     assert_int_equal(find("s199", 1200)->checked_ms, 1199);
+}
+
+static void what_is_asked_for_once_drives_nothing_away(void **state)
+{
+    (void)state;
+    enum { MEMORY = 100000 };
+    site.responder->memory_max = MEMORY;
+    find("a", 1000);
+    char bytes[1000], name[8];
+    for (int i = 0; i < 200; i++) {
+        memset(bytes, 'a' + i % 26, sizeof bytes);
+        snprintf(name, sizeof name, "s%d", i);
+        temp_dir_write_bytes(&site.dir, name, bytes, sizeof bytes);
+        const struct file_entry *entry = find_for(name, "gzip", 1000);
+        assert_memory_equal(entry->copy, bytes, sizeof bytes);
+        assert_true(entry->head.etag.bytes > 0);
+    }
+    assert_true(file_cache_memory(site.responder->cache) < MEMORY / 3);
+    struct file_entry *entry = find("a", 1000);
+    assert_int_equal(entry->checked_ms, 1000);
+    assert_ptr_equal(find("a", 1500), entry);
 }
 
 static void memory_that_is_lent_counts_and_is_not_overrun(void **state)
@@ -559,6 +581,7 @@ int main(void)
         EACH(memory_is_bounded),
         EACH(many_small_files_are_held_within_the_memory),
         EACH(what_was_large_for_a_while_grows_small_again),
+        EACH(what_is_asked_for_once_drives_nothing_away),
         EACH(memory_that_is_lent_counts_and_is_not_overrun),
         EACH(a_thousand_files_leave_no_descriptor_behind),
         EACH(without_descriptors_what_is_known_goes_on),
