@@ -15,9 +15,6 @@ enum { REMOVE_MOST = 8192 };
 
 enum { BUCKETS_LEAST = 1024, PLACES_LEAST = 64 };
 
-/* As many names are remembered as a cache of usual size has entries. */
-enum { ASKED_COUNT = 16384 };
-
 /* What malloc(3) takes beside what it gives. */
 enum { MALLOC_BYTES = 16 };
 
@@ -39,9 +36,10 @@ struct file_cache {
     size_t buckets_count; /* a power of two */
     struct file_entry **buckets;
     struct shelf shelves[FILE_SHELVES];
-    size_t memory_bytes;         /* of all entries */
-    struct file_entry *passing;  /* the one that is in no table */
-    uint16_t asked[ASKED_COUNT]; /* a piece of the hash of what was asked for, where the rest of it says */
+    size_t memory_bytes;        /* of all entries */
+    struct file_entry *passing; /* the one that is in no table */
+    uint16_t *asked;            /* a piece of the hash of what was asked for, where the rest of it says */
+    size_t asked_count;         /* as many as there may be entries without a descriptor */
 };
 
 /* The kernel gives every program 16 random bytes; reading them costs no system call. */
@@ -69,10 +67,13 @@ struct file_cache *file_cache_make(struct file_cache_limits limits, struct open_
     cache->files = files;
     cache->seed = seed_take();
     cache->passing = calloc(1, sizeof(struct file_entry) + 1 + FILE_COPY_BYTES_MAX);
-    if (cache->buckets == NULL || cache->passing == NULL) {
+    cache->asked_count = limits.plain;
+    cache->asked = calloc(cache->asked_count, sizeof *cache->asked);
+    if (cache->buckets == NULL || cache->passing == NULL || cache->asked == NULL) {
         file_cache_free(cache);
         return NULL;
     }
+    cache->passing->kind = FILE_REGULAR;
     return cache;
 }
 
@@ -89,6 +90,7 @@ void file_cache_free(struct file_cache *cache)
         file_head_free(&cache->passing->head);
     }
     free(cache->passing);
+    free(cache->asked);
     free(cache->buckets);
     free(cache);
 }
@@ -295,7 +297,7 @@ struct file_entry *file_cache_put(struct file_cache *cache, const struct file_ke
     entry->kind = kind;
     entry->shelf = shelf;
     entry->hash = key_hash(cache, key);
-    entry->checked_ms = entry->opened_ms = now_ms;
+    entry->checked_ms = now_ms;
     enter(cache, entry, now_ms);
     return entry;
 }
@@ -303,7 +305,7 @@ struct file_entry *file_cache_put(struct file_cache *cache, const struct file_ke
 bool file_cache_was_asked(struct file_cache *cache, const struct file_key *key)
 {
     uint64_t hash = key_hash(cache, key);
-    uint16_t *asked = &cache->asked[hash % ASKED_COUNT], piece = (uint16_t)(hash >> 48);
+    uint16_t *asked = &cache->asked[hash % cache->asked_count], piece = (uint16_t)(hash >> 48);
     bool was = *asked == piece;
     *asked = piece;
     return was;
@@ -320,7 +322,6 @@ struct file_entry *file_cache_pass(struct file_cache *cache, const struct file_k
         .shelf = SHELF_PLAIN,
         .variant = key->variant,
         .checked_ms = now_ms,
-        .opened_ms = now_ms,
         .copy = memcpy(entry->path, copy.at, copy.bytes),
     };
     return entry;
@@ -379,25 +380,19 @@ static bool is_older(enum file_shelf shelf, const struct place *place, uint64_t 
 }
 
 /* Backwards: removal moves the last entry, which was looked at already, into the gap. */
-static size_t shelf_remove_older(struct file_cache *cache, enum file_shelf which, uint64_t before_ms, size_t most)
+size_t file_cache_remove_older(struct file_cache *cache, enum file_shelf which, uint64_t before_ms)
 {
     const struct shelf *shelf = &cache->shelves[which];
     size_t before = shelf->count;
-    for (size_t at = before; at-- > 0 && before - shelf->count < most;) {
+    for (size_t at = before; at-- > 0 && before - shelf->count < REMOVE_MOST;) {
         if (is_older(which, &shelf->places[at], before_ms)) {
             file_cache_remove(cache, shelf->places[at].entry);
         }
     }
-    return before - shelf->count;
-}
-
-size_t file_cache_remove_older(struct file_cache *cache, uint64_t before_ms)
-{
-    size_t removed = 0;
-    for (int i = 0; i < FILE_SHELVES; i++) {
-        removed += shelf_remove_older(cache, i, before_ms, REMOVE_MOST - removed);
+    size_t removed = before - shelf->count;
+    if (removed > 0) {
+        shrink(cache);
     }
-    shrink(cache);
     return removed;
 }
 

@@ -56,7 +56,6 @@ struct file_entry {
     struct open_file *file;  /* of FILE_REGULAR on SHELF_OPEN: kept by the entry */
     const char *copy;        /* of FILE_REGULAR on SHELF_PLAIN: all its bytes; in the entry's own memory */
     uint64_t checked_ms;     /* when the file system last said so */
-    uint64_t opened_ms;      /* when it said so by opening the file below the root */
     uint64_t siblings_ms;    /* when siblings were looked for; 0: not yet */
     /* The table's own. */
     uint64_t hash;
@@ -106,9 +105,9 @@ void file_cache_remove(struct file_cache *cache, struct file_entry *entry);
 /* Remove one that has not been asked for lately, from the shelf that has more memory. False if there is none at all. */
 bool file_cache_evict(struct file_cache *cache);
 
-/* Remove every entry that was not asked for since BEFORE_MS, and every one that says that nothing can be read there and
- * was not checked since; but not too many at once. Returns how many. */
-size_t file_cache_remove_older(struct file_cache *cache, uint64_t before_ms);
+/* Remove every entry of shelf WHICH that was not asked for since BEFORE_MS, and every one that says that nothing can be
+ * read there and was not checked since; but not too many at once. Returns how many. */
+size_t file_cache_remove_older(struct file_cache *cache, enum file_shelf which, uint64_t before_ms);
 
 /* Remove every entry whose file nobody borrows. Returns how many descriptors that closed. */
 unsigned file_cache_remove_unborrowed(struct file_cache *cache);

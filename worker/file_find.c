@@ -17,9 +17,6 @@
 /* How many other files may have to leave memory for one that comes in. */
 enum { MEMORY_EVICTIONS_MAX = 16 };
 
-/* For how long a glance may do instead of opening a file below its root. */
-enum { GLANCES_MS = 10000 };
-
 /* What the file system says about a key. */
 struct look {
     enum file_kind kind;
@@ -90,19 +87,17 @@ static struct look look_at(const struct site *site, const struct file_key *key)
     return look;
 }
 
-/* Is what ENTRY was made of still there, unchanged? True only if that is certain without opening it.
+/* Is what ENTRY was made of still at KEY, unchanged? True only if that is certain without opening it.
  *
- * Who was let in below the root, and may pass through every directory today, and leads to the same state of the same
- * file, would find the same bytes there. A change of the file's own mode or owner changes its facts. What a glance does
- * not see is that a directory on the way was moved out of the root and a symbolic link to it left in its place: bytes
- * that were public a moment ago. So it is good for a while only. */
+ * A glance follows links out of the root, so it is believed only below a directory that was opened below the root and
+ * is fresh. Below it, the same state of the same file has the same bytes; a change of its own mode or owner is another
+ * state. */
 static bool is_there_still(const struct responder *responder, const struct file_entry *entry,
-                           const struct file_key *key, uint64_t now_ms)
+                           const struct file_key *key)
 {
     char name[PATH_BYTES_MAX] SCRATCH;
     struct stat stat;
-    if (entry->kind != FILE_REGULAR || now_ms >= entry->opened_ms + GLANCES_MS || !name_of(key, name) ||
-        !file_glance(responder->sites[key->site].root, name, &stat)) {
+    if (!name_of(key, name) || !file_glance(responder->sites[key->site].root, name, &stat)) {
         return false;
     }
     struct file_facts facts = facts_from(&stat);
@@ -337,26 +332,50 @@ static bool is_passing(enum file_kind kind)
     return kind == FILE_NO_DESCRIPTORS || kind == FILE_TROUBLE;
 }
 
-/* Ask the file system about KEY. *entry is what is known of it, or NULL; and then what is found. */
+/* Is the directory that KEY lies in below the root, as of lately? All files in it share the look. */
+static bool is_in_directory(struct responder *responder, struct file_key key, uint64_t now_ms)
+{
+    const char *slash = memrchr(key.path.at, '/', key.path.bytes);
+    if (!slash) {
+        return true; /* the root itself */
+    }
+    struct file_entry *none;
+    key.path.bytes = (size_t)(slash - key.path.at);
+    key.variant = VARIANT_IDENTITY;
+    return responder->settings->file_cache_valid_ms > 0 &&
+           file_find(responder, &key, TEXT(""), now_ms, &none) == FILE_DIRECTORY;
+}
+
+/* KEY is known, and the knowledge is stale: does a glance renew it? */
+static struct file_entry *renew(struct responder *responder, const struct file_key *key, uint64_t now_ms)
+{
+    if (!is_in_directory(responder, *key, now_ms)) {
+        return NULL;
+    }
+    struct file_entry *known = file_cache_find(responder->cache, key, now_ms); /* it may have gone for the directory */
+    if (!known || known->kind != FILE_REGULAR || could_hold_more(responder, known) ||
+        !is_there_still(responder, known, key)) {
+        return NULL;
+    }
+    known->checked_ms = now_ms;
+    return known;
+}
+
+/* Ask the file system about KEY. *entry is what is found. */
 static enum file_kind look_again(struct responder *responder, const struct file_key *key, uint64_t now_ms,
                                  struct file_entry **entry)
 {
-    struct file_entry *known = *entry;
-    bool may_go_on = known && !could_hold_more(responder, known);
-    if (may_go_on && is_there_still(responder, known, key, now_ms)) {
-        known->checked_ms = now_ms;
-        return known->kind;
-    }
     struct look look = look_at(&responder->sites[key->site], key);
+    struct file_entry *known = file_cache_find(responder->cache, key, now_ms);
+    *entry = known;
     if (known && look.kind == FILE_NO_DESCRIPTORS) {
         return known->kind; /* a little stale, and better than a 503 */
     }
     if (is_passing(look.kind)) {
-        *entry = NULL;
         return look.kind;
     }
-    if (may_go_on && entry_is(known, &look)) {
-        known->checked_ms = known->opened_ms = now_ms;
+    if (known && entry_is(known, &look) && !could_hold_more(responder, known)) {
+        known->checked_ms = now_ms;
         if (look.fd >= 0) {
             close(look.fd);
         }
@@ -391,8 +410,10 @@ enum file_kind file_find(struct responder *responder, const struct file_key *key
 {
     check(key->variant != VARIANT_LISTING);
     struct file_entry *found = file_cache_find(responder->cache, key, now_ms);
-    bool is_fresh = found && file_entry_is_fresh(responder, found, now_ms);
-    enum file_kind kind = is_fresh ? found->kind : look_again(responder, key, now_ms, &found);
+    if (found && !file_entry_is_fresh(responder, found, now_ms)) {
+        found = found->kind == FILE_REGULAR ? renew(responder, key, now_ms) : NULL;
+    }
+    enum file_kind kind = found ? found->kind : look_again(responder, key, now_ms, &found);
     if (kind != FILE_REGULAR) {
         found = NULL;
     } else if (siblings_are_due(responder, found, accept, now_ms)) {

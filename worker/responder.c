@@ -19,10 +19,11 @@ enum {
     CACHE_OPEN_MAX = 1024,
     CACHE_BARREN_MAX = 256,
     CACHE_PLAIN_LEAST = 1024,
-    CACHE_PLAIN_BYTES = 1024, /* there is room for so many entries without a descriptor as if each took that */
-    CACHE_TRIM_MEMORY = 1024, /* when so many entries go at once, their memory goes back to the system */
-    CACHE_SETTLE_MS = 50,     /* file times advance by the tick, of 10 ms at the most */
-    CACHE_IDLE_MS = 10000,
+    CACHE_PLAIN_BYTES = 1024,    /* there is room for so many entries without a descriptor as if each took that */
+    CACHE_TRIM_MEMORY = 1024,    /* when so many entries go at once, their memory goes back to the system */
+    CACHE_SETTLE_MS = 50,        /* file times advance by the tick, of 10 ms at the most */
+    CACHE_IDLE_MS = 10000,       /* a descriptor, or that there is nothing, is kept for that long unasked */
+    CACHE_PLAIN_IDLE_MS = 60000, /* what is nothing but memory */
 };
 
 /* ---- opening ---- */
@@ -223,9 +224,15 @@ bool file_cache_adopt(struct responder *responder, int fd)
 
 void file_cache_trim(struct responder *responder, uint64_t now_ms)
 {
-    uint64_t keep_ms = responder->settings->file_cache_valid_ms;
-    keep_ms = keep_ms < CACHE_IDLE_MS ? CACHE_IDLE_MS : keep_ms;
-    if (file_cache_remove_older(responder->cache, now_ms > keep_ms ? now_ms - keep_ms : 0) >= CACHE_TRIM_MEMORY) {
+    static const uint64_t idle_ms[FILE_SHELVES] = {
+        [SHELF_OPEN] = CACHE_IDLE_MS, [SHELF_PLAIN] = CACHE_PLAIN_IDLE_MS, [SHELF_BARREN] = CACHE_IDLE_MS};
+    size_t removed = 0;
+    for (int i = 0; i < FILE_SHELVES; i++) {
+        uint64_t valid_ms = responder->settings->file_cache_valid_ms;
+        uint64_t keep_ms = valid_ms < idle_ms[i] ? idle_ms[i] : valid_ms;
+        removed += file_cache_remove_older(responder->cache, i, now_ms > keep_ms ? now_ms - keep_ms : 0);
+    }
+    if (removed >= CACHE_TRIM_MEMORY) {
         malloc_trim(0);
     }
 }

@@ -21,7 +21,11 @@ CONNECTIONS = 16384
 DESCRIPTORS = CONNECTIONS + 1024
 PERDURE, LIMIT = "perdure", "limit"
 # lighttpd has half as many connections as it may have descriptors, at most: on machines with a low limit, fewer than others.
-LIGHTTPD_DESCRIPTORS = min(2 * DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+HARD_LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+LIGHTTPD_DESCRIPTORS = min(2 * DESCRIPTORS, HARD_LIMIT)
+# nginx keeps each file that it remembers open. No work has many connections and many files.
+NGINX_DESCRIPTORS = max(DESCRIPTORS, min(200000, HARD_LIMIT))
+NGINX_FILES = NGINX_DESCRIPTORS - 1024
 PATIENCE_S = 20
 APACHE_THREADS = 128  # of each of its processes
 LOOK_S = 0.0002  # between two looks whether a server answers: much less than any of them takes to start
@@ -29,12 +33,12 @@ LOOK_S = 0.0002  # between two looks whether a server answers: much less than an
 NGINX = """
 {user}
 daemon off; pid {directory}/nginx.pid; error_log {directory}/nginx.log; worker_processes @WORKERS@;
-worker_rlimit_nofile @DESCRIPTORS@;
+worker_rlimit_nofile @NGINX_DESCRIPTORS@;
 events {{ worker_connections @CONNECTIONS@; }}
 http {{
     access_log off; sendfile on; tcp_nopush on; tcp_nodelay on;
     keepalive_timeout 1h; keepalive_requests 1000000000;
-    open_file_cache max=200000 inactive=60s; open_file_cache_valid 1s; open_file_cache_errors on;
+    open_file_cache max=@NGINX_FILES@ inactive=60s; open_file_cache_valid 1s; open_file_cache_errors on;
     types {{ text/html html; }} default_type application/octet-stream;
     client_body_temp_path {directory}/nginx.tmp; proxy_temp_path {directory}/nginx.tmp;
     fastcgi_temp_path {directory}/nginx.tmp; uwsgi_temp_path {directory}/nginx.tmp;
@@ -191,6 +195,7 @@ class Peer(servers.Peer):
     def __init__(self, name, template, words, user, root, setting, reload=None):
         numbers = {"WORKERS": setting.workers, "CONNECTIONS": CONNECTIONS, "DESCRIPTORS": DESCRIPTORS,
                    "THREADS_EACH": APACHE_THREADS, "THREADS": APACHE_THREADS * setting.workers,
+                   "NGINX_FILES": NGINX_FILES, "NGINX_DESCRIPTORS": NGINX_DESCRIPTORS,
                    "LIGHTTPD_DESCRIPTORS": LIGHTTPD_DESCRIPTORS, "LIGHTTPD_CONNECTIONS": LIGHTTPD_DESCRIPTORS // 2,
                    "LIGHTTPD_WORKERS": setting.workers if setting.workers > 1 else 0}
         for word, number in numbers.items():
