@@ -20,8 +20,8 @@ import servers
 CONNECTIONS = 16384
 DESCRIPTORS = CONNECTIONS + 1024
 PERDURE, LIMIT = "perdure", "limit"
-# lighttpd has half as many connections as it may have descriptors, at most: on machines with a low limit, fewer than others.
 HARD_LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+# lighttpd has half as many connections as it may have descriptors, at most: on machines with a low limit, fewer than others.
 LIGHTTPD_DESCRIPTORS = min(2 * DESCRIPTORS, HARD_LIMIT)
 # nginx keeps each file that it remembers open. No work has many connections and many files.
 NGINX_DESCRIPTORS = max(DESCRIPTORS, min(200000, HARD_LIMIT))

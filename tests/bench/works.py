@@ -103,7 +103,7 @@ WORKS = (
     Work("split-64", "load split, 64 connections", (Must("busiest_to_mean", ALONE, 1.15),), kind="split", **TWO),
     Work("split-1000", "load split, 1,000 connections", (Must("busiest_to_mean", ALONE, 1.15),), kind="split",
          connections=1000, **TWO),
-    # Room for all of them, as nginx has it.
+    # Room for all of them. nginx has as many descriptors for that as it may have; the others remember none for long.
     Work("site", "a site of 100,000 files", (Must("cpu_us", PEER, 0.95),), path="/site/d0/f0.html", has_site=True,
          perdure={"file_cache_memory": "1200m"},
          script="random_files.lua", arguments=(document_root.FOLDERS, document_root.FILES_EACH)),
