@@ -28,6 +28,24 @@ static bool is_under_way(const struct supervisor *s)
     return s->reload.stage != RELOAD_NOT || s->ledger->rolling != ROLLING_NOT;
 }
 
+/* The only place where the stage changes. PATIENCE_MS: how long it may last. */
+static void enter(struct supervisor *s, enum reload_stage next, uint64_t patience_ms)
+{
+    enum { NOT = 1 << RELOAD_NOT, CHECKING = 1 << RELOAD_CHECKING, READING = 1 << RELOAD_READING };
+    enum { REHEARSING = 1 << RELOAD_REHEARSING };
+    static const unsigned may_follow[] = {
+        [RELOAD_NOT] = NOT | CHECKING | READING,
+        [RELOAD_CHECKING] = NOT | READING | REHEARSING,
+        [RELOAD_READING] = NOT | REHEARSING,
+        [RELOAD_REHEARSING] = NOT,
+    };
+    if ((may_follow[s->reload.stage] & 1U << next) == 0) {
+        log_error("can't happen: reload: stage %d -> %d", (int)s->reload.stage, (int)next);
+    }
+    s->reload.stage = next;
+    s->reload.deadline_ms = clock_now().ms + patience_ms;
+}
+
 static uint32_t bit(enum control_verb verb)
 {
     return 1U << verb;
@@ -167,7 +185,7 @@ void reload_answer(struct supervisor *s, int exit_code, const char *text)
 static void refuse(struct supervisor *s, const char *reason)
 {
     char text[LEDGER_RESULT_BYTES];
-    s->reload.stage = RELOAD_NOT;
+    enter(s, RELOAD_NOT, 0);
     close_fd(&s->reload.program_fd);
     snprintf(text, sizeof text, "refused: %s\n", reason);
     reload_answer(s, 1, text);
@@ -177,8 +195,7 @@ static void refuse(struct supervisor *s, const char *reason)
 
 static void await(struct supervisor *s, enum reload_stage stage, int pipe_fd)
 {
-    s->reload.stage = stage;
-    s->reload.deadline_ms = clock_now().ms + RELOAD_PATIENCE_MS;
+    enter(s, stage, RELOAD_PATIENCE_MS);
     watch_add(s, pipe_fd, 0, WATCH_RELOAD, 0); /* no event asked for but its hanging up */
 }
 
@@ -195,8 +212,7 @@ static void rehearse(struct supervisor *s, int snapshot_fd)
         return;
     }
     if (rehearsal_begin(s, s->reload.program_fd, snapshot_fd, settings)) {
-        s->reload.stage = RELOAD_REHEARSING;
-        s->reload.deadline_ms = clock_now().ms + settings->ready_timeout_ms;
+        enter(s, RELOAD_REHEARSING, settings->ready_timeout_ms);
         s->reload.snapshot_fd = snapshot_fd;
         watch_add(s, s->reload.rehearsal.control_fd, EPOLLIN, WATCH_RELOAD, 0);
     } else {
@@ -322,7 +338,7 @@ static int take_program(struct supervisor *s, uint32_t *layout)
 
 static void roll(struct supervisor *s, const struct roll_plan *plan)
 {
-    s->reload.stage = RELOAD_NOT;
+    enter(s, RELOAD_NOT, 0);
     roll_begin(s, plan);
     if (plan->verb == CONTROL_RESTART) {
         restart_exec(s); /* returns only if that was not possible */
@@ -341,7 +357,7 @@ static void compare(struct supervisor *s, int snapshot_fd)
     if (change == CHANGE_REFUSED) {
         refuse(s, text);
     } else if (change == CHANGE_NONE && s->reload.verb == CONTROL_RELOAD && !s->reload.renews) {
-        s->reload.stage = RELOAD_NOT;
+        enter(s, RELOAD_NOT, 0);
         reload_answer(s, 0, RELOAD_IDENTICAL);
     } else if ((plan.program_fd = take_program(s, &plan.layout)) < 0) {
         snprintf(error, sizeof error, "no descriptor for the worker program: %s", strerror(errno));
@@ -464,7 +480,7 @@ static void drop_helper(struct supervisor *s)
         close_fd(&s->reload.snapshot_fd);
     }
     close_fd(&s->reload.program_fd);
-    s->reload.stage = RELOAD_NOT;
+    enter(s, RELOAD_NOT, 0);
 }
 
 void reload_cancel(struct supervisor *s)
