@@ -107,7 +107,10 @@ $(BUILD)/tests/unit/worker/%_test: $(BUILD)/tests/unit/worker/%_test.o $(BUILD)/
 # The judge: a load client that compares every byte.
 $(BUILD)/judge: $(call object,$(JUDGE))
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
-judges: $(BUILD)/judge
+# What counts the instructions of a request.
+$(BUILD)/steps: $(call object,tests/steps/steps.c)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+judges: $(BUILD)/judge $(BUILD)/steps
 
 # What scripts/bench needs besides the servers: the limit, and a client that asks at a steady rate.
 $(BUILD)/limit: $(call object,tests/bench/limit.c)
