@@ -38,8 +38,8 @@ struct file_cache {
     struct shelf shelves[FILE_SHELVES];
     size_t memory_bytes;        /* of all entries */
     struct file_entry *passing; /* the one that is in no table */
-    uint16_t *asked;            /* a piece of the hash of what was asked for, where the rest of it says */
-    size_t asked_count;         /* as many as there may be entries without a descriptor */
+    uint16_t *asked;    /* a piece of the hash of what was asked for, where the rest of it says; NULL: not yet */
+    size_t asked_count; /* as many as there may be entries without a descriptor */
 };
 
 /* The kernel gives every program 16 random bytes; reading them costs no system call. */
@@ -68,8 +68,7 @@ struct file_cache *file_cache_make(struct file_cache_limits limits, struct open_
     cache->seed = seed_take();
     cache->passing = calloc(1, sizeof(struct file_entry) + 1 + FILE_COPY_BYTES_MAX);
     cache->asked_count = limits.plain;
-    cache->asked = calloc(cache->asked_count, sizeof *cache->asked);
-    if (cache->buckets == NULL || cache->passing == NULL || cache->asked == NULL) {
+    if (cache->buckets == NULL || cache->passing == NULL) {
         file_cache_free(cache);
         return NULL;
     }
@@ -304,6 +303,9 @@ struct file_entry *file_cache_put(struct file_cache *cache, const struct file_ke
 
 bool file_cache_was_asked(struct file_cache *cache, const struct file_key *key)
 {
+    if (cache->asked == NULL && (cache->asked = calloc(cache->asked_count, sizeof *cache->asked)) == NULL) {
+        return false;
+    }
     uint64_t hash = key_hash(cache, key);
     uint16_t *asked = &cache->asked[hash % cache->asked_count], piece = (uint16_t)(hash >> 48);
     bool was = *asked == piece;

@@ -26,11 +26,11 @@ struct index_slot {
 };
 
 struct mime {
-    char *table; /* what the file held */
+    int fd;      /* of the table, until it is read; else -1 */
+    char *table; /* what the file held; NULL: there is none, or it is not read yet */
     size_t table_bytes;
-    bool indexed; /* not before the first question */
+    struct index_slot *index; /* open addressing; as long as there is a table */
     size_t index_used;
-    struct index_slot index[INDEX_SLOTS]; /* open addressing */
 };
 
 /* ---- the built-in types ---- */
@@ -112,37 +112,52 @@ static size_t read_all(int fd, char *out, size_t out_bytes)
     return used;
 }
 
-/* False: no memory. A table that cannot be read is done without. */
-static bool table_read(struct mime *mime, const char *path)
+/* -1: it is done without. */
+static int table_open(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) {
-        if (errno != ENOENT || strcmp(path, "/etc/mime.types") != 0) {
-            log_warn("mime_types %s: %s; the built-in types serve", path, strerror(errno));
-        }
-        return true;
+    if (fd < 0 && (errno != ENOENT || strcmp(path, "/etc/mime.types") != 0)) {
+        log_warn("mime_types %s: %s; the built-in types serve", path, strerror(errno));
     }
-    off_t end = lseek(fd, 0, SEEK_END);
+    return fd;
+}
+
+/* False: there is no memory, and no table yet. */
+static bool table_read(struct mime *mime)
+{
+    off_t end = lseek(mime->fd, 0, SEEK_END);
     size_t bytes = end < 0 ? 0 : end > TABLE_BYTES_MAX ? TABLE_BYTES_MAX : (size_t)end;
     mime->table = malloc(bytes + 1);
-    mime->table_bytes = mime->table != NULL && lseek(fd, 0, SEEK_SET) == 0 ? read_all(fd, mime->table, bytes) : 0;
-    close(fd);
-    return mime->table != NULL;
+    mime->index = calloc(INDEX_SLOTS, sizeof *mime->index);
+    if (mime->table == NULL || mime->index == NULL) {
+        free(mime->table);
+        free(mime->index);
+        mime->table = NULL;
+        mime->index = NULL;
+        return false;
+    }
+    mime->table_bytes = lseek(mime->fd, 0, SEEK_SET) == 0 ? read_all(mime->fd, mime->table, bytes) : 0;
+    close(mime->fd);
+    mime->fd = -1;
+    return true;
 }
 
 struct mime *mime_open(const char *path)
 {
     struct mime *mime = calloc(1, sizeof *mime);
-    if (mime != NULL && path != NULL && !table_read(mime, path)) {
-        mime_close(mime);
-        return NULL;
+    if (mime != NULL) {
+        mime->fd = path != NULL ? table_open(path) : -1;
     }
     return mime;
 }
 
 void mime_close(struct mime *mime)
 {
+    if (mime->fd >= 0) {
+        close(mime->fd);
+    }
     free(mime->table);
+    free(mime->index);
     free(mime);
 }
 
@@ -216,7 +231,6 @@ static void line_index(struct mime *mime, struct text line)
 
 static void index_make(struct mime *mime)
 {
-    mime->indexed = true;
     const char *at = mime->table, *end = mime->table + mime->table_bytes;
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
@@ -262,10 +276,10 @@ static struct text type_find(struct mime *mime, struct text extension)
     if (extension.bytes == 0 || extension.bytes > EXTENSION_BYTES_MAX) {
         return TEXT("application/octet-stream");
     }
+    if (mime->fd >= 0 && table_read(mime)) {
+        index_make(mime);
+    }
     if (mime->table_bytes > 0) {
-        if (!mime->indexed) {
-            index_make(mime);
-        }
         const struct index_slot *slot = index_slot(mime, extension);
         struct text type = {mime->table + slot->type_at, slot->type_bytes};
         if (slot->extension_bytes > 0 && type_is_sane(type)) {
