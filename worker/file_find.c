@@ -414,11 +414,12 @@ enum file_kind file_find(struct responder *responder, const struct file_key *key
         found = found->kind == FILE_REGULAR ? renew(responder, key, now_ms) : NULL;
     }
     enum file_kind kind = found ? found->kind : look_again(responder, key, now_ms, &found);
-    if (kind != FILE_REGULAR) {
-        found = NULL;
-    } else if (siblings_are_due(responder, found, accept, now_ms)) {
-        look_for_siblings(responder, key, found, now_ms);
+    *entry = kind == FILE_REGULAR ? found : NULL;
+    if (kind == FILE_REGULAR) {
+        check(found != NULL);
+        if (siblings_are_due(responder, found, accept, now_ms)) {
+            look_for_siblings(responder, key, found, now_ms);
+        }
     }
-    *entry = found;
     return kind;
 }

@@ -95,7 +95,7 @@ def test_successions_leave_nothing_behind(loaded_server):
 def test_many_files_do_not_stay_open(make_server):
     server = make_server(workers=1, file_cache_valid="50ms")
     for number in range(3000):
-        (server.root / f"{number}.txt").write_bytes(b"x")
+        (server.root / f"{number}.txt").write_bytes(bytes(8192))  # smaller ones are held in memory, and not open
     server.start()
     with server.connect() as client:
         for number in range(3000):
@@ -108,7 +108,7 @@ def test_files_kept_open_in_vain_are_closed_by_the_successor(make_server):
     being sent, some hundreds more with each succession, until none were left."""
     server = make_server(workers=1)
     for number in range(600):
-        (server.root / f"{number}.txt").write_bytes(b"x")
+        (server.root / f"{number}.txt").write_bytes(bytes(8192))  # smaller ones are held in memory, and not open
     server.start()
     before = descriptors(server)
     with server.connect() as client:
