@@ -18,6 +18,8 @@
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 
+enum { REAP_LATE_MS = 100 };
+
 /* W is dead: who keeps its connections now? If it was only on its way, that is its predecessor's keeper; its own one,
  * which has the very same descriptors, only if that is dead. */
 static void settle_keeper(struct supervisor *s, struct worker *w)
@@ -212,11 +214,77 @@ void deaths_miss(struct supervisor *s, pid_t pid)
     died(s, pid, known ? status : REAP_UNKNOWN);
 }
 
+/* ---- reaping ---- */
+
+/* Whose successor is forked or boots, it needs the processor that reaping takes, and its clients wait for it. */
+static bool may_wait(const struct supervisor *s)
+{
+    const struct workers *workers = &s->ledger->workers;
+    return s->phase == PHASE_RUNNING &&
+           (workers_in(workers, WORKER_SUCCEEDING) != 0 || workers_in(workers, WORKER_ADOPTING) != 0);
+}
+
+static void catch_up(struct supervisor *s)
+{
+    reap_catch_up();
+    s->reap_until_ms = 0;
+}
+
+static void lay_out(struct supervisor *s, pid_t pid)
+{
+    if (!may_wait(s) || !reap_later(pid)) {
+        reap(pid);
+    } else if (s->reap_until_ms == 0) {
+        s->reap_until_ms = clock_now().ms + REAP_LATE_MS;
+    }
+}
+
+/* One of those in the table who has ended, while one that is unreaped hides them. Strangers have time. */
+static pid_t peek_known(const struct supervisor *s, int *status)
+{
+    if (reap_has_ended(s->ledger->keeper_pid, status)) {
+        return s->ledger->keeper_pid;
+    }
+    for (uint32_t i = 0; i < s->ledger->workers.count; i++) {
+        const struct worker *w = &s->ledger->workers.all[i];
+        const pid_t pids[] = {w->pid, w->keeper_pid, w->parked_pid, w->next_keeper_pid};
+        for (size_t j = 0; j < sizeof pids / sizeof pids[0]; j++) {
+            if (reap_has_ended(pids[j], status)) {
+                return pids[j];
+            }
+        }
+        for (size_t j = 0; j < WORKER_LEAVING_MAX; j++) {
+            if (reap_has_ended(w->leaving[j].pid, status)) {
+                return w->leaving[j].pid;
+            }
+        }
+    }
+    return 0;
+}
+
+static pid_t peek(const struct supervisor *s, int *status)
+{
+    pid_t known = reap_is_behind() ? peek_known(s, status) : 0;
+    return known != 0 ? known : reap_peek(status);
+}
+
+uint64_t deaths_clock(struct supervisor *s)
+{
+    if (!reap_is_behind()) {
+        return UINT64_MAX;
+    }
+    if (!may_wait(s) || clock_now().ms >= s->reap_until_ms) {
+        catch_up(s);
+        return 0; /* whom they hid is looked at in the next turn */
+    }
+    return s->reap_until_ms;
+}
+
 bool deaths_reap(struct supervisor *s)
 {
     for (;;) {
         int status;
-        pid_t pid = reap_peek(&status);
+        pid_t pid = peek(s, &status);
         if (pid <= 0) {
             return pid == 0;
         }
@@ -226,6 +294,6 @@ bool deaths_reap(struct supervisor *s)
         if (!own_keeper_reaps(s, pid)) {
             died(s, pid, status);
         }
-        reap(pid);
+        lay_out(s, pid);
     }
 }

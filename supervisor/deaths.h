@@ -4,8 +4,12 @@
 
 #include "supervisor/supervisor.h"
 
-/* Reap every child that has ended, and do what follows. Returns false when there is no child left. */
+/* Look at every child that has ended, do what follows, and reap it: at once, or, while a successor is on its way, later.
+ * Returns false when there is no child left. */
 bool deaths_reap(struct supervisor *s);
+
+/* Reap whose reaping has waited long enough. Returns when this is to be called again, UINT64_MAX: nobody waits. */
+uint64_t deaths_clock(struct supervisor *s);
 
 /* W's process, which was reaped, ended with STATUS, as waitpid(2) has it. */
 void deaths_worker(struct supervisor *s, struct worker *w, int status);

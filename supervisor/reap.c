@@ -118,21 +118,72 @@ int reap_orphans(void)
     return orphans_epoll;
 }
 
-/* ---- all of ours ---- */
+/* ---- children ---- */
 
-pid_t reap_peek(int *status)
+enum { PUT_OFF_MAX = 64 };
+static pid_t put_off[PUT_OFF_MAX]; /* zombies that reap_catch_up() is to reap */
+static size_t put_off_count;
+
+/* Which child of ours, if not PID 0 then that one, has ended and is not reaped; 0: none has; -1: there is none. */
+static pid_t peek_child(pid_t pid, int *status)
 {
     siginfo_t child = {0};
     int got;
     do {
-        got = waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT);
+        got = waitid(pid != 0 ? P_PID : P_ALL, (id_t)pid, &child, WEXITED | WNOHANG | WNOWAIT);
     } while (got != 0 && errno == EINTR);
     if (got == 0 && child.si_pid != 0) {
         *status = status_of(&child);
-        return child.si_pid;
+    }
+    return got == 0 ? child.si_pid : -1;
+}
+
+static bool is_put_off(pid_t pid)
+{
+    for (size_t i = 0; i < put_off_count; i++) {
+        if (put_off[i] == pid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool reap_later(pid_t pid)
+{
+    if (find_orphan(pid) != NULL || put_off_count == PUT_OFF_MAX) {
+        return false;
+    }
+    put_off[put_off_count++] = pid;
+    return true;
+}
+
+bool reap_is_behind(void)
+{
+    return put_off_count != 0;
+}
+
+void reap_catch_up(void)
+{
+    while (put_off_count != 0) {
+        reap(put_off[--put_off_count]);
+    }
+}
+
+bool reap_has_ended(pid_t pid, int *status)
+{
+    return pid > 0 && !is_put_off(pid) && peek_child(pid, status) == pid;
+}
+
+/* ---- all of ours ---- */
+
+pid_t reap_peek(int *status)
+{
+    pid_t child = reap_is_behind() ? 0 : peek_child(0, status);
+    if (child > 0) {
+        return child;
     }
     pid_t orphan = peek_orphan(status);
-    return orphan == 0 && got != 0 && !has_orphans() ? -1 : orphan;
+    return orphan == 0 && child < 0 && !has_orphans() ? -1 : orphan;
 }
 
 void reap(pid_t pid)
@@ -148,8 +199,8 @@ void reap(pid_t pid)
 
 static bool is_child(pid_t pid)
 {
-    siginfo_t child = {0};
-    return waitid(P_PID, (id_t)pid, &child, WEXITED | WNOHANG | WNOWAIT) == 0;
+    int status;
+    return peek_child(pid, &status) >= 0;
 }
 
 bool reap_is_ours(pid_t pid)

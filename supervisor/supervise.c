@@ -297,8 +297,10 @@ static int tend_all(struct supervisor *s)
     uint64_t told_ms = watchdog_turn(s);
     uint64_t unsaid_ms = notify_turn(); /* before the store takes the manager's time */
     uint64_t nearest = tend_clock(s);
+    uint64_t reaped_ms = deaths_clock(s);
     uint64_t stored_ms = fd_store_turn(s); /* of what all the others have done */
     nearest = stored_ms < nearest ? stored_ms : nearest;
+    nearest = reaped_ms < nearest ? reaped_ms : nearest;
     nearest = told_ms < nearest ? told_ms : nearest;
     nearest = unsaid_ms < nearest ? unsaid_ms : nearest;
     nearest = mend_ms < nearest ? mend_ms : nearest;

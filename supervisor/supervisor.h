@@ -83,6 +83,7 @@ struct supervisor {
     char failure[FAILURE_BYTES];
     char said[FAILURE_BYTES]; /* why a worker could not get ready, as it said itself; "": it did not say */
     uint64_t hang_checked_ms;
+    uint64_t reap_until_ms; /* no dead child stays unreaped beyond this; 0: none is */
     uint64_t mended_ms;
     uint64_t watchdog_told_ms; /* when the service manager was told last; watchdog.c alone uses these two */
     bool watchdog_starved;

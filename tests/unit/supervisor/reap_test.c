@@ -50,6 +50,58 @@ static void a_dead_child_is_ours_until_it_is_reaped(void **state)
     assert_int_equal(reap_peek(&status), -1);
 }
 
+static pid_t dead_child(void)
+{
+    pid_t pid = child();
+    kill(pid, SIGTERM);
+    await_end(pid);
+    return pid;
+}
+
+static void who_is_left_unreaped_is_ours_and_hides_nobody(void **state)
+{
+    int status;
+    pid_t first = dead_child();
+    pid_t second = child();
+    (void)state;
+    assert_false(reap_is_behind());
+    assert_true(reap_later(first));
+    assert_true(reap_is_behind());
+    assert_true(reap_is_ours(first));
+    assert_false(reap_has_ended(first, &status)); /* that is known */
+    assert_false(reap_has_ended(second, &status));
+    assert_int_equal(reap_peek(&status), 0);
+    kill(second, SIGKILL);
+    await_end(second);
+    assert_true(reap_has_ended(second, &status));
+    assert_int_equal(WTERMSIG(status), SIGKILL);
+    reap(second);
+    assert_int_equal(reap_peek(&status), 0); /* not -1: one is left */
+    reap_catch_up();
+    assert_false(reap_is_behind());
+    assert_false(reap_is_ours(first));
+    assert_int_equal(reap_peek(&status), -1);
+}
+
+static void not_everybody_is_left_unreaped(void **state)
+{
+    enum { MANY = 80 };
+    int status;
+    int left = 0;
+    (void)state;
+    for (int i = 0; i < MANY; i++) {
+        pid_t pid = dead_child();
+        if (reap_later(pid)) {
+            left++;
+        } else {
+            reap(pid);
+        }
+    }
+    assert_in_range(left, 1, MANY - 1);
+    reap_catch_up();
+    assert_int_equal(reap_peek(&status), -1);
+}
+
 /* A process that is our grandchild, and so not ours to wait for; TITLE is its argv[0]. Ends when *ALIVE is closed. */
 static pid_t grandchild(const char *title, int *alive)
 {
@@ -96,6 +148,7 @@ static void an_orphan_of_this_program_is_taken_on_and_its_end_seen(void **state)
     assert_int_equal(poll(&orphans, 1, 10000), 1);
     assert_int_equal(reap_peek(&status), pid);
     assert_true(status == 0 || status == REAP_UNKNOWN); /* as the kernel knows it */
+    assert_false(reap_later(pid));
     reap(pid);
     assert_int_equal(reap_peek(&status), -1);
     assert_false(reap_is_ours(pid));
@@ -150,6 +203,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dead_child_is_ours_until_it_is_reaped),
+        cmocka_unit_test(who_is_left_unreaped_is_ours_and_hides_nobody),
+        cmocka_unit_test(not_everybody_is_left_unreaped),
         cmocka_unit_test(an_orphan_of_this_program_is_taken_on_and_its_end_seen),
         cmocka_unit_test(a_foreign_process_is_no_orphan_of_ours),
         cmocka_unit_test(no_other_process_is_ours),
