@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -67,20 +68,17 @@ static uint32_t find_hole(uint32_t first, uint32_t end)
  * what is open needs, spares us looking as far as the limit of descriptors. */
 static uint32_t table_end(const struct worker *w)
 {
-    uint32_t end = w->cell.slots_count;
-    uint32_t size;
-    char line[128];
-    FILE *status = fopen("/proc/self/status", "re");
-    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
-        if (sscanf(line, "FDSize: %u", &size) == 1) { // NOLINT(cert-err34-c): the kernel writes a number
-            end = size < end ? size : end;
-            break;
-        }
+    static const char name[] = "\nFDSize:";
+    char text[1024]; /* it is among the first lines, proc_pid_status(5) */
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    if (fd >= 0) {
+        close(fd);
     }
-    if (status != NULL) {
-        fclose(status);
-    }
-    return end;
+    text[length > 0 ? length : 0] = '\0';
+    const char *line = strstr(text, name);
+    const unsigned long size = line != NULL ? strtoul(line + strlen(name), NULL, 10) : 0;
+    return size != 0 && size < w->cell.slots_count ? (uint32_t)size : w->cell.slots_count;
 }
 
 /* True if none of the BLOCK descriptors from FIRST on is open: one system call, where hardly any is. */
