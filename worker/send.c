@@ -44,12 +44,13 @@ static int gather(const struct connection *c, struct iovec pieces[2])
     return count;
 }
 
-/* One system call. Returns bytes sent, or -1 with errno; 0 only if the file ends too early. */
-static ssize_t send_piece(const struct connection *c)
+/* One system call, for *ASKED bytes. Returns bytes sent, or -1 with errno; 0 only if the file ends too early. */
+static ssize_t send_piece(const struct connection *c, uint64_t *asked)
 {
     struct iovec pieces[2];
     int count = gather(c, pieces);
     if (count > 0) {
+        *asked = pieces[0].iov_len + (count > 1 ? pieces[1].iov_len : 0);
         struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
         bool file_follows = c->file_memory == NULL && c->work.file_bytes > 0;
         return sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT | (file_follows ? MSG_MORE : 0));
@@ -57,7 +58,8 @@ static ssize_t send_piece(const struct connection *c)
     uint64_t in_file = position(c) - c->work.memory_bytes;
     uint64_t left = c->work.file_bytes - in_file;
     off_t at = (off_t)(c->work.file_at + in_file);
-    return sendfile(c->fd, c->work.file_fd, &at, left < TURN_BYTES ? left : TURN_BYTES);
+    *asked = left < TURN_BYTES ? left : TURN_BYTES;
+    return sendfile(c->fd, c->work.file_fd, &at, *asked);
 }
 
 /* The next part of a multipart answer becomes what is going out. False if there is none. */
@@ -119,6 +121,7 @@ static enum sent send_failed(struct worker *w, struct connection *c, ssize_t res
 enum sent send_on(struct worker *w, struct connection *c)
 {
     uint64_t this_turn = 0;
+    bool is_full = false;
     for (;;) {
         if (position(c) == whole(c)) {
             if (!next_part(c)) {
@@ -126,12 +129,13 @@ enum sent send_on(struct worker *w, struct connection *c)
             }
             continue;
         }
-        if (this_turn >= TURN_BYTES) {
+        if (is_full || this_turn >= TURN_BYTES) {
             watch_for_room(w, c);
             connection_publish(c);
             return SENT_SOME;
         }
-        ssize_t sent = send_piece(c);
+        uint64_t asked;
+        ssize_t sent = send_piece(c, &asked);
         if (sent < 0 && errno == EINTR) {
             continue;
         }
@@ -140,5 +144,6 @@ enum sent send_on(struct worker *w, struct connection *c)
         }
         note_progress(w, c, (uint64_t)sent);
         this_turn += (uint64_t)sent;
+        is_full = (uint64_t)sent < asked; /* which to try once more would only say again */
     }
 }

@@ -236,6 +236,21 @@ def test_a_connection_for_one_request_costs_five_if_nobody_is_waited_for(clients
     assert per_request(calls) <= AT_ONCE_CALLS_MOST, calls
 
 
+def test_a_full_socket_is_not_tried_once_more(loaded_server):
+    """It has said so by taking only a part."""
+    server = loaded_server(workers=1)
+    with open(server.root / "large.bin", "wb") as file:
+        file.truncate(64 * 1024 * 1024)
+    pid = server.workers()[0]["pid"]
+    said = []
+    with server.connect() as client, traced(pid, said, "strace", "-e", "trace=sendfile", "-p", str(pid)):
+        client.request("/large.bin")
+        assert client.wait_readable(harness.PATIENCE_S)
+    calls = [line for line in said[0].splitlines() if line.startswith("sendfile(")]
+    assert calls
+    assert not [line for line in calls if "EAGAIN" in line], calls
+
+
 def test_a_keeper_costs_no_call(clients):
     load = clients()
     load.ask()
