@@ -7,6 +7,8 @@
 #include "worker/range.h"
 #include "worker/response_error.h"
 
+#include <unistd.h>
+
 /* A multipart answer is the ranges and a closing part. */
 _Static_assert(RANGES_MAX + 1 <= RESPONSE_PARTS_MAX, "a part for every range and one to close");
 
@@ -26,6 +28,14 @@ static void borrow(struct response *response, struct file_entry *entry)
     response->file_memory = entry->file->memory;
 }
 
+/* BYTES that were put behind the head are the body. */
+static void take_body(struct response *response, uint64_t bytes)
+{
+    response->parts[0].memory_bytes += (uint32_t)bytes;
+    response->out_used += bytes;
+    response->body_bytes += bytes;
+}
+
 /* BYTES of ENTRY's file from AT on follow the head, which is the response's only part. */
 static void carry(struct response *response, struct file_entry *entry, uint64_t at, uint64_t bytes)
 {
@@ -36,9 +46,22 @@ static void carry(struct response *response, struct file_entry *entry, uint64_t 
     }
     check(bytes <= response->out_bytes - response->out_used);
     memcpy(response->out + response->out_used, entry->copy + at, bytes);
-    response->parts[0].memory_bytes += (uint32_t)bytes;
-    response->out_used += bytes;
-    response->body_bytes += bytes;
+    take_body(response, bytes);
+}
+
+/* A few bytes of a large file are read: to let them be sent from it costs more. False: they are not so few, or somebody
+ * has made the file shorter, which whoever sends from it will find. */
+static bool read_in(struct response *response, const struct file_entry *entry, uint64_t at, uint64_t bytes)
+{
+    if (entry->copy || entry->file->memory || bytes > FILE_COPY_BYTES_MAX) {
+        return false;
+    }
+    check(bytes <= response->out_bytes - response->out_used);
+    if (pread(entry->file->fd, response->out + response->out_used, bytes, (off_t)at) != (ssize_t)bytes) {
+        return false;
+    }
+    take_body(response, bytes);
+    return true;
 }
 
 static void no_body(struct response *response)
@@ -111,7 +134,9 @@ static void respond_range(struct responder *responder, const struct request *req
     add_content_length(&head, range.bytes);
     response_head_end(&head, request, response);
     response_head_take(&head, response);
-    carry(response, entry, range.at, range.bytes);
+    if (!read_in(response, entry, range.at, range.bytes)) {
+        carry(response, entry, range.at, range.bytes);
+    }
 }
 
 /* ---- several ranges: multipart/byteranges (RFC 9110 section 14.6) ---- */

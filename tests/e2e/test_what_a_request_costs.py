@@ -93,12 +93,13 @@ class Clients:
         self.pid = server.wait_serving()[0]["pid"]
         self.clients = []
         self.targets = itertools.repeat("/1024.bin")
+        self.headers = ()
 
     def ask(self, *headers):
         with stopped(self.pid):
             self.clients = self.clients or [self.server.connect() for _ in range(CLIENTS)]
             for client in self.clients:
-                client.request(next(self.targets), *headers)
+                client.request(next(self.targets), *self.headers, *headers)
         for client in self.clients:
             assert len(client.read().body) == 1024
 
@@ -210,6 +211,18 @@ def test_a_file_that_was_never_asked_for_costs_five_calls_more(clients):
     calls = load.count_kept()
     assert looks(calls) == 2 * len(files), calls
     assert {calls[name] for name in ("openat2", "pread64", "close", "recvfrom", "sendmsg")} == {len(files)}, calls
+
+
+def test_a_small_range_of_a_large_file_costs_one_call_more(clients):
+    """It is read, and leaves with its head."""
+    few = clients()
+    (few.server.root / "large.bin").write_bytes(bytes(1024 * 1024))
+    few.targets = itertools.repeat("/large.bin")
+    few.headers = ("Range: bytes=500000-501023",)
+    few.ask()  # opens it
+    calls = few.count_kept()
+    assert calls["pread64"] == CLIENTS * ROUNDS, calls
+    assert per_request(calls) <= KEPT_CALLS_MOST + 1, calls
 
 
 def test_the_access_log_costs_no_call_per_request(clients):

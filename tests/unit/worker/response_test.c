@@ -34,7 +34,7 @@ static int tear_down(void **state)
 }
 
 /* Too large to be copied beside the head. */
-enum { LARGE_BYTES = FILE_COPY_BYTES_MAX + 1 };
+enum { LARGE_BYTES = FILE_COPY_BYTES_MAX + 1, VERY_LARGE_BYTES = 100000 };
 
 static void write_large(void)
 {
@@ -167,19 +167,26 @@ static void head_is_get_without_the_body(void **state)
     assert_body("");
 }
 
+/* A file too large to be held in memory; for free(3). */
+static char *write_very_large(void)
+{
+    char *bytes = malloc(VERY_LARGE_BYTES);
+    for (int i = 0; i < VERY_LARGE_BYTES; i++) {
+        bytes[i] = (char)(i * 7 + i / 256);
+    }
+    temp_dir_write_bytes(&site.dir, "large.bin", bytes, VERY_LARGE_BYTES);
+    return bytes;
+}
+
 static void a_large_file_is_sent_from_its_descriptor(void **state)
 {
     (void)state;
-    char *bytes = malloc(100000);
-    for (int i = 0; i < 100000; i++) {
-        bytes[i] = (char)(i * 7 + i / 256);
-    }
-    temp_dir_write_bytes(&site.dir, "large.bin", bytes, 100000);
+    char *bytes = write_very_large();
     assert_int_equal(status_of("/large.bin"), 200);
     assert_null(reply.response.file_memory);
     assert_int_equal(fcntl(reply.response.file_fd, F_GETFD), 0); /* no close-on-exec */
-    assert_int_equal(reply.body_bytes, 100000);
-    assert_memory_equal(reply.body, bytes, 100000);
+    assert_int_equal(reply.body_bytes, VERY_LARGE_BYTES);
+    assert_memory_equal(reply.body, bytes, VERY_LARGE_BYTES);
     free(bytes);
 }
 
@@ -483,6 +490,50 @@ static void several_ranges_of_a_large_file_are_several_parts(void **state)
     ask_request(&request);
     assert_int_equal(reply.response.parts_count, 3);
     assert_multipart((struct piece[]){{4000, 4002, "LLL"}, {0, 1, "LL"}}, 2, LARGE_BYTES);
+}
+
+static void ask_range(const char *path, const char *range)
+{
+    struct request request = request_for(path);
+    request.range = (struct text){range, strlen(range)};
+    ask_request(&request);
+}
+
+static void a_small_range_of_a_large_file_is_read_at_once(void **state)
+{
+    (void)state;
+    char *bytes = write_very_large();
+    ask_range("/large.bin", "bytes=50000-54095");
+    assert_int_equal(reply.response.status, 206);
+    assert_int_equal(reply.response.file_fd, -1);
+    assert_int_equal(reply.response.parts[0].file_bytes, 0);
+    assert_int_equal(reply.body_bytes, FILE_COPY_BYTES_MAX);
+    assert_memory_equal(reply.body, bytes + 50000, FILE_COPY_BYTES_MAX);
+    ask_range("/large.bin", "bytes=50000-54096");
+    assert_true(reply.response.file_fd >= 0);
+    assert_memory_equal(reply.body, bytes + 50000, FILE_COPY_BYTES_MAX + 1);
+    free(bytes);
+}
+
+static void a_small_range_behind_the_end_that_a_file_has_now_is_for_the_sender_to_find(void **state)
+{
+    (void)state;
+    site.settings.file_cache_valid_ms = 3600000;
+    char *bytes = write_very_large();
+    ask_range("/large.bin", "bytes=0-0");
+    assert_int_equal(reply.response.file_fd, -1);
+    int fd = openat(site.dir.fd, "large.bin", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(ftruncate(fd, 50010), 0);
+    close(fd);
+    struct response response = {.out = reply.out, .out_bytes = RESPONSE_OUT_MIN};
+    struct request request = request_for("/large.bin");
+    request.range = TEXT("bytes=50000-50099");
+    respond(site.responder, &request, &response);
+    assert_int_equal(response.status, 206);
+    assert_true(response.file_fd >= 0);
+    assert_int_equal(response.parts[0].file_bytes, 100);
+    file_cache_release(site.responder, response.file_fd);
+    free(bytes);
 }
 
 static void many_ranges_fit_or_are_ignored(void **state)
@@ -906,6 +957,8 @@ int main(void)
         EACH(a_range_of_a_state_that_is_gone_is_the_whole_file),
         EACH(several_ranges_are_one_multipart_answer),
         EACH(several_ranges_of_a_large_file_are_several_parts),
+        EACH(a_small_range_of_a_large_file_is_read_at_once),
+        EACH(a_small_range_behind_the_end_that_a_file_has_now_is_for_the_sender_to_find),
         EACH(many_ranges_fit_or_are_ignored),
         EACH(ranges_that_would_not_fit_get_the_whole_file),
         EACH(overlapping_ranges_get_the_whole_file),
