@@ -47,29 +47,6 @@ const uint8_t char_classes[256] = {
 #undef H
 #undef V
 
-/* Eight bytes at a time while none of them is below SP or DEL: values are long (cookies, user agents), and this is
- * where most of a head's bytes lie. HTAB takes the slow way; nobody sends it. */
-const char *value_end(const char *at, const char *end)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
-    for (;;) {
-        uint64_t eight;
-        while (end - at >= (ptrdiff_t)sizeof eight) {
-            memcpy(&eight, at, sizeof eight);
-            uint64_t below_space = (eight - ones * ' ') & ~eight;
-            uint64_t del = eight ^ ones * 0x7f;
-            if (((below_space | ((del - ones) & ~del)) & tops) != 0)
-                break;
-            at += sizeof eight;
-        }
-        const char *stop = end - at > (ptrdiff_t)sizeof eight ? at + sizeof eight : end;
-        while (at < stop && char_is(*at, CHAR_VALUE))
-            at++;
-        if (at < stop || at == end)
-            return at;
-    }
-}
-
 enum method method_find(struct text token)
 {
     static const struct text not_served[] = {TEXT("POST"),  TEXT("PUT"),     TEXT("DELETE"),

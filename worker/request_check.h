@@ -27,9 +27,6 @@ static inline bool char_is_digit(char byte)
     return byte >= '0' && byte <= '9';
 }
 
-/* The first byte at or after AT that is not CHAR_VALUE; END if there is none. */
-const char *value_end(const char *at, const char *end);
-
 /* The method a token names; methods are case-sensitive (RFC 9110 section 9.1). */
 enum method method_find(struct text token);
 

@@ -1,6 +1,7 @@
 /* request_fields.c — the header fields: which are known, what is kept of each (RFC 9112 section 5).
  * What two fields say together is not judged here. */
 #include "worker/request_head.h"
+#include "worker/request_scan.h"
 
 /* ---- Fields (RFC 9112 section 5) ---- */
 
@@ -54,15 +55,6 @@ static const uint8_t fields_of_length[][2] = {
     [17] = {FIELD_IF_MODIFIED_SINCE, FIELD_TRANSFER_ENCODING},
     [19] = {FIELD_IF_UNMODIFIED_SINCE},
 };
-
-/* Setting the bit of lower case makes no other tchar a letter or a '-'. */
-static bool name_is(struct text name, const char *lower)
-{
-    for (size_t i = 0; i < name.bytes; i++)
-        if ((name.at[i] | 0x20) != lower[i])
-            return false;
-    return true;
-}
 
 static enum field field_find(struct text name)
 {
@@ -157,9 +149,7 @@ static enum request_verdict name_refuse(struct head *head, struct text name, cha
 
 static enum request_verdict name_parse(struct head *head, struct text *name)
 {
-    const char *start = head->at, *at = start;
-    while (at < head->end && char_is(*at, CHAR_TOKEN))
-        at++;
+    const char *start = head->at, *at = name_end(start, head->end);
     if (at == head->end)
         return REQUEST_PARTIAL;
     *name = (struct text){start, (size_t)(at - start)};

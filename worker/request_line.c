@@ -1,5 +1,6 @@
 /* request_line.c — the request line and its target (RFC 9112 section 3). */
 #include "worker/request_head.h"
+#include "worker/request_scan.h"
 
 enum {
     METHOD_MOST = 32, /* bytes of a method; the longest registered has 17 */
@@ -27,9 +28,7 @@ static enum request_verdict method_parse(struct head *head)
 
 static enum request_verdict target_parse(struct head *head)
 {
-    const char *start = head->at, *at = start;
-    while (at < head->end && char_is(*at, CHAR_TARGET))
-        at++;
+    const char *start = head->at, *at = target_end(start, head->end);
     if ((size_t)(at - start) > head->limits->target_bytes)
         return head_refuse(head, 414, "target too long");
     if (at == head->end)
