@@ -73,6 +73,7 @@ static struct succession_death death_of(struct supervisor *s, const struct worke
 
 void deaths_worker(struct supervisor *s, struct worker *w, int status)
 {
+    uint64_t noticed_us = clock_now_us();
     if (status == REAP_UNKNOWN) {
         status = status_of_orphan(s, w);
     }
@@ -82,7 +83,7 @@ void deaths_worker(struct supervisor *s, struct worker *w, int status)
     enum birth_cause cause = succession_cause(w, &death);
     enum backoff_death blame = succession_blame(cause, w, &death);
     if (was_ready) {
-        w->died_us = clock_now_us();
+        w->died_us = noticed_us;
         w->signal = w->stopped != 0 ? SIGSTOP : death.signal;
     }
     bury(s, w, &death, cause, was_ready);

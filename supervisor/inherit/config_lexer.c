@@ -25,7 +25,8 @@ static enum config_token refuse(struct config_lexer *lexer, const char *format, 
 void config_lexer_begin(struct config_lexer *lexer, const char *text, size_t length)
 {
     static const char byte_order_mark[] = "\xef\xbb\xbf";
-    memset(lexer, 0, sizeof *lexer);
+    memset(lexer, 0, offsetof(struct config_lexer, word)); /* not two pages more, of which hardly any is used */
+    lexer->word[0] = lexer->why[0] = '\0';
     lexer->begin = lexer->at = text;
     lexer->end = text + length;
     lexer->line = 1;

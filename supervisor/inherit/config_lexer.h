@@ -32,8 +32,8 @@ struct config_lexer {
     enum config_token token;
     unsigned token_line;
     bool quoted;
-    char word[CONFIG_WORD_BYTES]; /* a WORD's meaning, any other's spelling; no control characters */
     size_t word_bytes;
+    char word[CONFIG_WORD_BYTES]; /* a WORD's meaning, any other's spelling; no control characters */
     char why[CONFIG_WHY_BYTES];
 };
 

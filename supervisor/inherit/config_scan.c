@@ -16,13 +16,14 @@ struct reader {
     config_fetch *fetch;
     char *error;
     const struct snapshot_file *file;
-    struct config_lexer lexer;
     unsigned depth;
     /* The section that the statement stands in. */
     enum settings_scope scope;
     size_t ordinal;
-    unsigned value_line; /* of the last KEY = VALUE */
+    unsigned value_line;       /* of the last KEY = VALUE */
+    struct config_lexer lexer; /* of FILE */
 };
+enum { INHERITED_BYTES = offsetof(struct reader, lexer) }; /* by the reader of an included file */
 
 static bool read_statements(struct reader *reader, bool in_section, unsigned begin_line);
 
@@ -315,7 +316,7 @@ static bool read_file(const struct reader *parent, const struct snapshot_file *f
     if (reader == NULL) {
         return settings_error(parent->error, file->name, 1, "out of memory; free some");
     }
-    *reader = *parent;
+    memcpy(reader, parent, INHERITED_BYTES);
     reader->file = file;
     reader->depth++;
     config_lexer_begin(&reader->lexer, file->text, file->length);
@@ -443,10 +444,11 @@ bool config_scan(struct config_scan *scan, struct snapshot_files *files, config_
 {
     memset(scan, 0, sizeof *scan);
     scan->files_met = 1;
-    struct reader *root = calloc(1, sizeof *root);
+    struct reader *root = malloc(sizeof *root);
     if (root == NULL) {
         return settings_error(error, files->file[0].name, 1, "out of memory; free some");
     }
+    memset(root, 0, INHERITED_BYTES);
     root->scan = scan;
     root->files = files;
     root->fetch = fetch;

@@ -86,23 +86,36 @@ static void print_remedy(const struct settings_key *key, char text[VALUE_WHY_BYT
     snprintf(text, VALUE_WHY_BYTES, "write %s from %s to %s%s", noun, low, high, units);
 }
 
+static bool refuse_number(const struct settings_key *key, char why[VALUE_WHY_BYTES], const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* With what would be right. It is made for nobody else, for a successor reads sixty numbers while its clients wait. */
+static bool refuse_number(const struct settings_key *key, char why[VALUE_WHY_BYTES], const char *format, ...)
+{
+    char what[VALUE_WHY_BYTES], remedy[VALUE_WHY_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    print_remedy(key, remedy);
+    return refuse(why, "%s; %.400s", what, remedy);
+}
+
 /* Digits and a unit, nothing else. Stricter than strtol(3) on purpose: libconfuse's own integers take 010 for eight
  * and "" for zero. */
 static bool parse_number(const struct settings_key *key, const char *text, uint64_t *number, char why[VALUE_WHY_BYTES])
 {
     const struct unit *units = units_of(key->kind);
-    char remedy[VALUE_WHY_BYTES];
-    print_remedy(key, remedy);
     size_t digits = strspn(text, "0123456789");
     const char *unit = text + digits;
     if (text[0] == '\0') {
-        return refuse(why, "%s is empty; %.400s", key->name, remedy);
+        return refuse_number(key, why, "%s is empty", key->name);
     }
     if (text[0] == '-') {
-        return refuse(why, "%s = %.40s is negative; %.400s", key->name, text, remedy);
+        return refuse_number(key, why, "%s = %.40s is negative", key->name, text);
     }
     if (digits == 0) {
-        return refuse(why, "%s = %.40s is not a number; %.400s", key->name, text, remedy);
+        return refuse_number(key, why, "%s = %.40s is not a number", key->name, text);
     }
     if (text[0] == '0' && digits > 1) {
         size_t zeros = strspn(text, "0");
@@ -120,14 +133,14 @@ static bool parse_number(const struct settings_key *key, const char *text, uint6
         return refuse(why, "%s = %.40s has no unit; write %.40ss (units: ms, s, m, h)", key->name, text, text);
     }
     if (units->name == NULL) {
-        return refuse(why, "%s = %.40s: '%.40s' is no unit; %.400s", key->name, text, unit, remedy);
+        return refuse_number(key, why, "%s = %.40s: '%.40s' is no unit", key->name, text, unit);
     }
     uint64_t value = 0;
     for (size_t i = 0; i < digits && digits <= DIGITS; i++) {
         value = value * 10 + (uint64_t)(text[i] - '0');
     }
     if (digits > DIGITS || value > key->high / units->factor || value * units->factor < key->low) {
-        return refuse(why, "%s = %.40s is out of bounds; %.400s", key->name, text, remedy);
+        return refuse_number(key, why, "%s = %.40s is out of bounds", key->name, text);
     }
     *number = value * units->factor;
     return true;
