@@ -4,8 +4,8 @@
 
 #include "supervisor/supervisor.h"
 
-/* Look at every child that has ended, do what follows, and reap it: at once, or, while a successor is on its way, later.
- * Returns false when there is no child left. */
+/* Look at every child that has ended, do what follows, and reap it: at once, or, while a successor is on its way,
+ * later. Returns false when there is no child left. */
 bool deaths_reap(struct supervisor *s);
 
 /* Reap whose reaping has waited long enough. Returns when this is to be called again, UINT64_MAX: nobody waits. */

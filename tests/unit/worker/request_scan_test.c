@@ -91,7 +91,7 @@ static void test_random_bytes_are_judged_by_their_class(void **state)
     srandom(7);
     for (int round = 0; round < 200000; round++) {
         const struct scan *scan = &scans[round % SCANS];
-        char bytes[BYTES_MOST];
+        char bytes[BYTES_MOST] = "";
         size_t count = (size_t)random() % (sizeof bytes + 1);
         for (size_t i = 0; i < count; i++) {
             do {
